@@ -1,0 +1,1 @@
+"""Pairs -> judgments -> consensus: the labeling pages, assignment, agreement statistics."""

@@ -1,0 +1,32 @@
+"""The labeling page: one static Gradio component that talks to our own routes.
+
+No data passes through the template, so there is nothing in it that a text could inject into.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from annotate.render import highlight_css
+
+
+def page_file(name: str) -> str:
+    """One of the page's own files."""
+    return (files("annotate") / "page" / name).read_text(encoding="utf-8")
+
+
+def label_head() -> str:
+    """What goes into the page's <head>."""
+    return f"<style>{page_file('label.css')}\n{highlight_css()}</style>"
+
+
+def build_label_page() -> Any:
+    """The Blocks to mount at /label; it has no listeners, so there is no event to call."""
+    import gradio as gr
+
+    with gr.Blocks(title="pairloop: label", analytics_enabled=False) as blocks:
+        gr.HTML(
+            html_template=page_file("label.html"),
+            js_on_load=page_file("label.js"),
+            apply_default_css=False,
+        )
+    return blocks

@@ -1,0 +1,165 @@
+"""Starts `pairloop generate` and `pairloop train` as child processes, one at a time.
+
+The child holds an open lock file for as long as it lives, so that a second one is refused even
+after the labeling server was restarted; a training run outlives the server that started it.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from storage.errors import ConflictError
+
+Verb = Literal["generate", "train"]
+TERM_AFTER_SECONDS = 20.0
+_TAIL_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildState:
+    """What the last child did. exit_code is None while it runs, and where it is not known."""
+
+    verb: str  # "" if none was ever started here
+    pid: int
+    running: bool
+    exit_code: int | None
+    seconds: float  # since it was started
+    log: str  # file name in the workspace's logs folder
+
+
+class RoundRunner:
+    """One child process at a time for one workspace."""
+
+    def __init__(self, workspace: Path, *, program: Sequence[str] | None = None) -> None:
+        self._workspace = workspace
+        self._logs = workspace / "logs"
+        self._program = list(program or [sys.executable, "-m", "pairloop"])
+        self._guard = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, verb: Verb) -> ChildState:
+        """Start `pairloop VERB`; raises ConflictError while one is running."""
+        with self._guard:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            with self._open_lock() as lock:
+                if not _take(lock):
+                    note = self._note()
+                    raise ConflictError(
+                        f"`pairloop {note.get('verb', '?')}` is running (process "
+                        f"{note.get('pid', '?')}). Wait for it, or stop it, then start this."
+                    )
+                stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+                log = self._logs / f"{verb}-{stamp}.log"
+                command = [*self._program, verb, "--workspace", str(self._workspace)]
+                with log.open("ab") as output:
+                    self._child = subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                        pass_fds=[lock.fileno()],
+                        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                    )
+                note = {
+                    "verb": verb,
+                    "pid": self._child.pid,
+                    "log": log.name,
+                    "started": time.time(),
+                }
+                lock.truncate(0)
+                lock.write(json.dumps(note))
+                lock.flush()
+        return self.state()
+
+    def state(self) -> ChildState:
+        """What the last child is doing, whichever server started it."""
+        note = self._note()
+        running = self._running()
+        ours = self._child is not None and self._child.pid == note.get("pid")
+        code = self._child.poll() if self._child is not None and ours else None
+        return ChildState(
+            verb=str(note.get("verb", "")),
+            pid=int(str(note.get("pid", 0))),
+            running=running,
+            exit_code=None if running else code,
+            seconds=max(0.0, time.time() - float(str(note.get("started", time.time())))),
+            log=str(note.get("log", "")),
+        )
+
+    def stop(self, *, term_after_seconds: float = TERM_AFTER_SECONDS) -> ChildState:
+        """Ask the child to end (SIGINT), and insist after some seconds (SIGTERM)."""
+        state = self.state()
+        if not state.running:
+            raise ConflictError("Nothing is running, so there is nothing to stop.")
+        _signal_group(state.pid, signal.SIGINT)
+
+        def insist() -> None:
+            end = time.monotonic() + term_after_seconds
+            while time.monotonic() < end:
+                time.sleep(0.1)
+                if not self.state().running:
+                    return
+            _signal_group(state.pid, signal.SIGTERM)
+
+        threading.Thread(target=insist, name="pairloop-stop", daemon=True).start()
+        return state
+
+    def log_tail(self, *, lines: int = 40) -> str:
+        """The last lines of the last child's log."""
+        name = str(self._note().get("log", ""))
+        if not name:
+            return ""
+        try:
+            with (self._logs / Path(name).name).open("rb") as log:
+                log.seek(0, os.SEEK_END)
+                log.seek(max(0, log.tell() - _TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        # A progress bar rewrites its line with \r: only what stood last matters.
+        kept = [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n")]
+        return "\n".join(kept[-lines:]).strip()
+
+    def _open_lock(self) -> IO[str]:
+        return (self._logs / "running.json").open("a+", encoding="utf-8")
+
+    def _note(self) -> dict[str, object]:
+        try:
+            found = json.loads((self._logs / "running.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _running(self) -> bool:
+        if self._child is not None:
+            self._child.poll()  # a finished child must be waited for
+        if not (self._logs / "running.json").exists():
+            return False
+        with self._open_lock() as lock:
+            return not _take(lock)
+
+
+def _take(lock: IO[str]) -> bool:
+    """True if nobody holds the lock; it is given back when the file is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return

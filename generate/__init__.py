@@ -1,0 +1,1 @@
+"""Prompts -> responses -> pairs: reading prompts, sampling answers, forming pairs."""

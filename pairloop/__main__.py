@@ -1,0 +1,5 @@
+"""`python -m pairloop` is `pairloop`."""
+
+from pairloop.cli import main
+
+main()

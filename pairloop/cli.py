@@ -1,0 +1,43 @@
+"""The `pairloop` command: verbs in the order of the loop.
+
+Errors users can mend are one message on stderr and exit code 1; a traceback means a bug of ours.
+"""
+
+import logging
+import sys
+
+import typer
+from storage.errors import PairloopError
+
+from pairloop import commands_data, commands_loop
+
+app = typer.Typer(
+    name="pairloop",
+    help="Human preferences on your own model's answers, and DPO on them, round after round.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+commands_data.register(app)
+commands_loop.register(app)
+
+
+def main() -> None:
+    """Run the command line; the process's exit code says how it went."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True
+    )
+    for chatty in ("httpx", "matplotlib", "datasets", "urllib3", "vllm", "gradio", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        app()
+    except PairloopError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What was finished is stored; run the command again to go on.",
+            file=sys.stderr,
+        )
+        sys.exit(130)

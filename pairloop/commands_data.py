@@ -1,0 +1,218 @@
+"""Commands about what is in a workspace: init, prompts, labelers, agreement, export, status."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pairloop.options import Json, WorkspaceDir
+
+prompts_app = typer.Typer(help="The prompts that the policies answer.", no_args_is_help=True)
+labelers_app = typer.Typer(help="The people (and models) who judge.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the front door."""
+    app.command("init")(init)
+    app.add_typer(prompts_app, name="prompts")
+    app.add_typer(labelers_app, name="labelers")
+    app.command("agreement")(agreement)
+    app.command("export")(export)
+    app.command("status")(status)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder of the workspace.")] = Path(),
+    *,
+    model: Annotated[str, typer.Option(help="The SFT model: a Hub id (owner/name) or a path.")],
+) -> None:
+    """Make a workspace: pairloop.toml, guidelines.md and the database."""
+    from pairloop.workspace import init_workspace
+
+    workspace, new = init_workspace(directory, model=model)
+    made = "Made" if new else "Already there, left as it is:"
+    print(f"{made} {workspace.root}. Next: pairloop prompts add FILE --workspace {directory}")
+
+
+@prompts_app.command("add")
+def prompts_add(
+    files: Annotated[
+        list[str], typer.Argument(help="JSONL, CSV or Parquet files, or hf:owner/name[:split].")
+    ],
+    *,
+    workspace: WorkspaceDir = Path(),
+    skip_duplicates: Annotated[
+        bool, typer.Option("--skip-duplicates", help="Leave out prompts the files repeat.")
+    ] = False,
+) -> None:
+    """Add prompts; those already there are left as they are."""
+    from generate.prompts import read_prompts
+    from storage.prompts import prompt_ids
+    from storage.store import utc_now
+
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    found = read_prompts(
+        files,
+        validation_share=space.generate.validation_share,
+        test_share=space.generate.test_share,
+        now=utc_now(),
+        skip_duplicates=skip_duplicates,
+    )
+    with space.store() as store, store.connected():
+        known = prompt_ids(store)
+        new = [p for p in found if p.id not in known]
+        store.append(new)
+    splits = ", ".join(
+        f"{sum(p.split == split for p in new)} {split}" for split in ("train", "validation", "test")
+    )
+    print(
+        f"Added {len(new)} prompts ({splits}), {len(found) - len(new)} were there already. "
+        "Next: pairloop generate"
+    )
+
+
+@labelers_app.command("add")
+def labelers_add(
+    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    *,
+    workspace: WorkspaceDir = Path(),
+    role: Annotated[str, typer.Option(help="labeler, adjudicator or admin.")] = "labeler",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Add a person; asks for their password."""
+    from annotate.accounts import add_labeler
+    from storage.errors import InputError
+    from storage.records import Role
+
+    from pairloop.workspace import open_workspace
+
+    if role not in list(Role):
+        raise InputError(f"There is no role {role!r}. Known roles: {', '.join(Role)}.")
+    space = open_workspace(workspace)
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    with space.store() as store:
+        labeler = add_labeler(store, name, password=password, role=Role(role))
+    print(f"Added {labeler.role} {labeler.name}. Next: pairloop annotate")
+
+
+@labelers_app.command("list")
+def labelers_list(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
+    """List the people and models who judge."""
+    from storage.judgments import labelers
+
+    from pairloop.report import table
+    from pairloop.workspace import open_workspace
+
+    with open_workspace(workspace).store() as store:
+        found = list(labelers(store).values())
+    rows = [
+        {"name": p.name, "role": p.role.value, "kind": p.kind.value, "active": p.active}
+        for p in found
+    ]
+    if as_json:
+        print(json.dumps({"labelers": rows}))
+        return
+    table("Labelers", ["name", "role", "kind", "active"], [list(row.values()) for row in rows])
+    print(f"{len(rows)} labelers. Next: pairloop annotate")
+
+
+@labelers_app.command("disable")
+def labelers_disable(
+    name: Annotated[str, typer.Argument(help="Who may no longer sign in.")],
+    *,
+    workspace: WorkspaceDir = Path(),
+) -> None:
+    """Lock an account; its judgments stay."""
+    from annotate.accounts import disable_labeler
+
+    from pairloop.workspace import open_workspace
+
+    with open_workspace(workspace).store() as store:
+        disable_labeler(store, name)
+    print(f"{name} can no longer sign in; their judgments stay. Next: pairloop labelers list")
+
+
+def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
+    """How much labelers agree, over all rounds."""
+    from annotate.agreement import agreement_report
+
+    from pairloop.report import agreement_lines, table
+    from pairloop.workspace import open_workspace
+
+    with open_workspace(workspace).store() as store:
+        report = agreement_report(store)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    for line in agreement_lines(report):
+        print(line)
+    table(
+        "Labelers",
+        ["labeler", "votes", "median seconds", "agree with others", "prefer left"],
+        [
+            [
+                p.labeler,
+                p.votes,
+                f"{p.median_seconds:.1f}",
+                _percent(p.agreement),
+                _percent(p.left_share),
+            ]
+            for p in report.labelers
+        ],
+    )
+    print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    *,
+    workspace: WorkspaceDir = Path(),
+) -> None:
+    """Write settled pairs as a dataset: Parquet, JSONL and a card."""
+    from annotate.agreement import agreement_report
+    from annotate.consensus import settle
+    from train.export import export as write
+
+    from pairloop.report import agreement_lines
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        settle(store, space.annotate)
+        lines = agreement_lines(agreement_report(store))
+        done = write(store, out, agreement="\n".join(f"- {line}" for line in lines))
+    rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
+    drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"
+    print(f"Left out: {drops}.")
+    print(f'Wrote {rows} pairs to {out}. Next: datasets.load_dataset("{out}")')
+
+
+def status(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
+    """Where the loop stands, per round, and what to do next."""
+    from pairloop.status import loop_status
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        state = loop_status(store, space)
+    if as_json:
+        print(json.dumps(asdict(state)))
+        return
+    from pairloop.report import status_table
+
+    status_table(state)
+    print(f"Next: {state.next_step}")
+
+
+def _percent(share: float | None) -> str:
+    return "not enough data" if share is None else f"{100 * share:.1f} %"

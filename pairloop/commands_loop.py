@@ -1,0 +1,287 @@
+"""The verbs of the loop: generate, annotate, train, evaluate, demo."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pairloop.options import Json, WorkspaceDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from generate.stage import Generated
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the front door."""
+    app.command("generate")(generate)
+    app.command("annotate")(annotate)
+    app.command("train")(train)
+    app.command("evaluate")(evaluate)
+    app.command("demo")(demo)
+
+
+def generate(
+    *,
+    workspace: WorkspaceDir = Path(),
+    skip_long: Annotated[
+        bool, typer.Option("--skip-long", help="Leave out prompts longer than the context.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sampled.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sample the newest policy's missing answers and form pairs."""
+    from generate import stage
+    from storage.prompts import prompts
+    from storage.records import Split
+    from storage.responses import response_ids_of
+
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        if dry_run:
+            policy = stage.current_policy(store, space.generate)
+            chosen = [p for p in prompts(store) if p.split is not Split.TEST]
+            wanted = stage.plan(chosen, policy, space.generate)
+            have = response_ids_of(store, policy.id)
+            missing = sum(w.response_id not in have for w in wanted)
+            print(
+                f"Round {policy.round}: {len(chosen)} prompts, {len(wanted)} answers wanted, "
+                f"{missing} missing, at most {missing * space.generate.max_tokens} tokens. "
+                "Next: pairloop generate"
+            )
+            return
+        with _progress("Sampling") as tick:
+            result = stage.generate(
+                store,
+                space.root,
+                space.generate,
+                skip_long=skip_long,
+                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+            )
+    _say_generated(result, as_json=as_json, next_step="pairloop annotate")
+
+
+def annotate(
+    *,
+    workspace: WorkspaceDir = Path(),
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    login: Annotated[
+        list[str] | None, typer.Option(help="Print a one-time sign-in link for this labeler.")
+    ] = None,
+) -> None:
+    """Serve the labeling pages until stopped."""
+    from pairloop.serve import serve
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    changed = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
+    serve(space, config=space.annotate.model_copy(update=changed), logins=login or [])
+
+
+def train(
+    *,
+    workspace: WorkspaceDir = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
+    from annotate.consensus import settle
+    from storage.records import Split
+    from storage.store import utc_now
+    from train import stage
+
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        settle(store, space.annotate)
+        if dry_run:
+            plan = stage.plan_training(store, space.train, run_id="plan", now=utc_now())
+            training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
+            print(
+                f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
+                f"left out: {_counted(plan.built.drops)}. Next: pairloop train"
+            )
+            return
+        with _progress("Training") as tick:
+            result = stage.train(
+                store,
+                space.root,
+                space.train,
+                on_step=lambda step, steps, logged: tick(step, steps, f"loss {logged['loss']:.3f}"),
+            )
+    if as_json:
+        accuracy = None if result.heldout == 0 else result.heldout_accuracy
+        print(
+            json.dumps(
+                {
+                    "round": result.policy.round,
+                    "policy": result.policy.id,
+                    "folder": str(result.folder),
+                    "triplets": result.triplets,
+                    "heldout": result.heldout,
+                    "heldout_accuracy": accuracy,
+                    "drops": dict(result.drops),
+                    "resumed": result.resumed,
+                }
+            )
+        )
+        return
+    accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
+    print(f"Left out: {_counted(result.drops)}.")
+    print(
+        f"Trained round {result.policy.round} on {result.triplets} triplets to {result.folder}; "
+        f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
+        "Next: pairloop generate, or pairloop evaluate"
+    )
+
+
+def evaluate(
+    *,
+    workspace: WorkspaceDir = Path(),
+    policy: Annotated[str, typer.Option(help="latest, sft, round-N or a policy id.")] = "latest",
+    against: Annotated[str, typer.Option(help="sft, latest, round-N or a policy id.")] = "sft",
+    samples: Annotated[int, typer.Option(min=1, help="Answers per test prompt and temperature.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Put two policies' answers to the test prompts before people, blind; report the win rate."""
+    from generate import stage
+    from storage.errors import ConfigurationError
+    from storage.policies import find_policy
+    from storage.summaries import evaluation_outcomes
+    from train.evaluate import win_rate
+
+    from pairloop.workspace import open_workspace
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        ours, theirs = find_policy(store, policy), find_policy(store, against)
+        if ours.id == theirs.id:
+            raise ConfigurationError(
+                f"--policy {policy} and --against {against} are the same policy. "
+                "Train one first with `pairloop train`, or name two different ones."
+            )
+        with _progress("Sampling") as tick:
+            made = stage.compare(
+                store,
+                space.root,
+                space.generate,
+                policy=ours,
+                against=theirs,
+                samples=samples,
+                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+            )
+        rate = win_rate(evaluation_outcomes(store), policy=ours.id, against=theirs.id)
+    settled = rate.comparisons
+    if as_json:
+        found = asdict(rate) if settled else None
+        print(json.dumps({"pairs": made.all_pairs, "new_pairs": made.new_pairs, "win_rate": found}))
+        return
+    print(f"Left out: {_counted(made.drops)}.")
+    if settled:
+        print(
+            f"Round {ours.round} against round {theirs.round}: {rate.wins} won, {rate.ties} tied, "
+            f"{rate.losses} lost; win rate {100 * rate.value:.1f} % "
+            f"(95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f}, {rate.prompts} prompts)."
+        )
+    print(
+        f"{made.all_pairs} comparisons ({made.new_pairs} new), {settled} of them settled. "
+        "Next: pairloop annotate, then pairloop evaluate again for the win rate"
+    )
+
+
+def demo(
+    *,
+    directory: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="Folder (default: demo-workspace).")
+    ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Run two rounds with scripted labelers.")
+    ] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="With --simulate: they answer the other way round.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of sampling, training and scripted labelers.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the labeling page.")] = 7860,
+    colleagues: Annotated[
+        int, typer.Option(min=0, max=3, help="Scripted labelers who work beside you.")
+    ] = 2,
+    as_json: Json = False,
+) -> None:
+    """Try the whole loop with a bundled micro model: no GPU, no network."""
+    if simulate:
+        from pairloop.demo.simulate import simulate_loop
+
+        simulate_loop(directory, seed=seed, invert=invert, as_json=as_json)
+        return
+    from pairloop.demo.interactive import run_demo
+
+    run_demo(directory or Path("demo-workspace"), seed=seed, port=port, colleagues=colleagues)
+
+
+def _say_generated(result: "Generated", *, as_json: bool, next_step: str) -> None:
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "round": result.policy.round,
+                    "wanted": result.wanted,
+                    "sampled": result.sampled,
+                    "tokens": result.tokens,
+                    "seconds": result.seconds,
+                    "pairs": result.all_pairs,
+                    "new_pairs": result.new_pairs,
+                    "drops": dict(result.drops),
+                    "finish_reasons": dict(result.finish_reasons),
+                }
+            )
+        )
+        return
+    print(f"Left out of pairs: {_counted(result.drops)}.")
+    print(
+        f"Round {result.policy.round}: sampled {result.sampled} of {result.wanted} answers "
+        f"({result.tokens} tokens), {result.new_pairs} new pairs of {result.all_pairs}. "
+        f"Next: {next_step}"
+    )
+
+
+def _counted(drops: Any) -> str:
+    return ", ".join(f"{n} {str(why).replace('_', ' ')}" for why, n in sorted(drops.items())) or "none"
+
+
+@contextmanager
+def _progress(label: str) -> "Iterator[Callable[[int, int, str], None]]":
+    """A progress bar on stderr: call it with done, total and a word on how it goes."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None, note="starting")
+
+        def tick(done: int, total: int, note: str) -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield tick

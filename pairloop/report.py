@@ -1,0 +1,72 @@
+"""Results as people read them in a terminal (stdout)."""
+
+import math
+from collections.abc import Sequence
+
+from annotate.agreement import AgreementReport, Estimate
+from rich.console import Console
+from rich.table import Table
+
+from pairloop.status import LoopStatus
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers stand right."""
+    made = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        numeric = bool(rows) and isinstance(rows[0][i], int | float)
+        made.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        made.add_row(*[str(cell) for cell in row])
+    Console().print(made)
+
+
+def number(value: float | None, *, percent: bool = False) -> str:
+    """A number or a dash; None and nan are "not known"."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+
+
+def estimate(found: Estimate, *, percent: bool) -> str:
+    """A statistic with its interval and what it rests on."""
+    if found.value is None:
+        return f"not enough data ({found.n} pairs with two or more votes)"
+    low, high = number(found.low, percent=percent), number(found.high, percent=percent)
+    return (
+        f"{number(found.value, percent=percent)} (95 % interval {low} to {high}, {found.n} pairs)"
+    )
+
+
+def agreement_lines(report: AgreementReport) -> list[str]:
+    """The headline figures, one a line."""
+    return [
+        f"Observed agreement, tie a verdict: {estimate(report.observed_agreement, percent=True)}",
+        "Observed agreement, ties left out: "
+        f"{estimate(report.observed_agreement_without_ties, percent=True)}",
+        f"Krippendorff's alpha, nominal: {estimate(report.alpha_nominal, percent=False)}",
+    ]
+
+
+def status_table(state: LoopStatus) -> None:
+    """One row per round."""
+    columns = ["round", "prompts", "responses", "pairs", "votes", "settled", "preferred"]
+    columns += ["trained on", "held-out accuracy", "win rate against SFT"]
+    rows = []
+    for r in state.rounds:
+        rate = number(r.win_rate, percent=True)
+        if r.win_rate is not None:
+            low, high = number(r.win_rate_low, percent=True), number(r.win_rate_high, percent=True)
+            rate += f" ({low} to {high})"
+        counts = [
+            r.round,
+            r.prompts,
+            r.responses,
+            r.pairs,
+            r.votes,
+            r.settled,
+            r.decided,
+            r.triplets,
+        ]
+        rows.append([*counts, number(r.heldout_accuracy, percent=True), rate])
+    table("Rounds", columns, rows)

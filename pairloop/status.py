@@ -1,0 +1,114 @@
+"""Where the loop stands, per round, and what to do next."""
+
+from dataclasses import dataclass
+
+from storage.policies import policies
+from storage.prompts import prompt_ids
+from storage.records import Policy, RunStatus, Split
+from storage.runs import run_events, triplets_of
+from storage.store import Store
+from storage.summaries import RoundSummary, evaluation_outcomes, round_summaries
+from train.evaluate import win_rate
+
+from pairloop.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStatus:
+    """One policy: what it answered, what people said, what it was trained on, how it compares.
+
+    triplets: what this round's policy was trained on. Rates are shares in [0, 1], None where
+    there is nothing to count.
+    """
+
+    round: int
+    policy: str
+    prompts: int = 0
+    responses: int = 0
+    pairs: int = 0
+    votes: int = 0
+    settled: int = 0
+    decided: int = 0
+    triplets: int = 0
+    heldout_accuracy: float | None = None
+    evaluation_pairs: int = 0
+    closed: int = 0
+    evaluation_closed: int = 0
+    win_rate: float | None = None
+    win_rate_low: float | None = None
+    win_rate_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopStatus:
+    """The whole loop."""
+
+    prompts: int
+    rounds: list[RoundStatus]
+    next_step: str
+
+
+def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
+    """Read the store and say where things stand."""
+    with store.connected():
+        known = policies(store)
+        summaries = {s.round: s for s in round_summaries(store)}
+        outcomes = evaluation_outcomes(store)
+        rounds = []
+        for policy in known:
+            summary = summaries.get(policy.round)
+            compared = win_rate(outcomes, policy=policy.id, against=known[0].id)
+            counted = policy.round > 0 and compared.comparisons > 0
+            rounds.append(
+                RoundStatus(
+                    round=policy.round,
+                    policy=policy.id,
+                    **_counts(summary),
+                    triplets=_triplets(store, policy),
+                    heldout_accuracy=_heldout_accuracy(store, policy),
+                    win_rate=compared.value if counted else None,
+                    win_rate_low=compared.low if counted else None,
+                    win_rate_high=compared.high if counted else None,
+                )
+            )
+        total = len(prompt_ids(store))
+    return LoopStatus(prompts=total, rounds=rounds, next_step=_next_step(total, rounds, workspace))
+
+
+def _counts(summary: RoundSummary | None) -> dict[str, int]:
+    if summary is None:
+        return {}
+    names = ("prompts", "responses", "pairs", "votes", "settled", "decided")
+    names += ("closed", "evaluation_pairs", "evaluation_closed")
+    return {name: getattr(summary, name) for name in names}
+
+
+def _triplets(store: Store, policy: Policy) -> int:
+    if policy.run_id is None:
+        return 0
+    return sum(t.split is Split.TRAIN for t in triplets_of(store, policy.run_id))
+
+
+def _heldout_accuracy(store: Store, policy: Policy) -> float | None:
+    if policy.run_id is None:
+        return None
+    for event in reversed(run_events(store, policy.run_id)):
+        if event.status is RunStatus.DONE:
+            return event.metrics.get("heldout_accuracy")
+    return None
+
+
+def _next_step(prompts: int, rounds: list[RoundStatus], workspace: Workspace) -> str:
+    if prompts == 0:
+        return "pairloop prompts add FILE"
+    if not rounds or rounds[-1].responses == 0 or rounds[-1].pairs == 0:
+        return "pairloop generate"
+    last = rounds[-1]
+    if last.evaluation_closed < last.evaluation_pairs:
+        open_pairs = last.evaluation_pairs - last.evaluation_closed
+        return f"pairloop annotate ({open_pairs} comparisons of policies are open)"
+    if last.closed < last.pairs:
+        ready = last.decided >= workspace.train.min_triplets
+        enough = "; enough are settled for `pairloop train`" if ready else ""
+        return f"pairloop annotate ({last.pairs - last.closed} pairs of round {last.round} are open{enough})"
+    return "pairloop train"

@@ -1,0 +1,1 @@
+"""The floor: records, errors, configuration loading and the append-only store."""

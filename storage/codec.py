@@ -1,0 +1,125 @@
+"""Records to Arrow rows and back: the one place where a field's type meets a column's.
+
+Text and numbers are stored as they are, enums as their value, nested mappings and messages as
+JSON text, tuples of scalars as lists.
+"""
+
+import json
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+from storage import records
+from storage.records import Message, Record
+
+R = TypeVar("R", bound=Record)
+
+TABLES: Mapping[type, str] = {
+    records.Prompt: "prompt_rows",
+    records.Policy: "policy_rows",
+    records.Response: "response_rows",
+    records.Pair: "pair_rows",
+    records.Presentation: "presentation_rows",
+    records.Judgment: "judgment_rows",
+    records.Labeler: "labeler_rows",
+    records.Session: "session_rows",
+    records.Consensus: "consensus_rows",
+    records.Triplet: "triplet_rows",
+    records.Run: "run_rows",
+    records.RunEvent: "run_event_rows",
+}
+
+_SCALARS: Mapping[type, pa.DataType] = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    datetime: pa.timestamp("us"),
+}
+
+
+def _bare(hint: Any) -> Any:
+    """Drop `| None` from a type hint."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = [arg for arg in get_args(hint) if arg is not type(None)]
+    return hint
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    hint = _bare(hint)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return pa.string()
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        if item is Message:
+            return pa.string()
+        return pa.list_(pa.int32() if item is int else _arrow_type(item))
+    if get_origin(hint) is Mapping:
+        return pa.string()
+    raise AssertionError(f"no column type for {hint}: add it to storage/codec.py")
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@cache
+def arrow_schema(kind: type) -> pa.Schema:
+    """The columns of a record's table, in the order of its fields."""
+    hints = _hints(kind)
+    return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in fields(kind)])
+
+
+def _cell(value: object) -> object:
+    match value:
+        case StrEnum():
+            return value.value
+        case tuple() if value and isinstance(value[0], Message):
+            return json.dumps([m.as_dict() for m in value], ensure_ascii=False)
+        case tuple():
+            return list(value)
+        case Mapping():
+            return json.dumps(dict(value), sort_keys=True, ensure_ascii=False)
+        case _:
+            return value
+
+
+def encode(rows: Sequence[Record]) -> pa.Table:
+    """Arrow table of records of one kind; raises TypeError when kinds are mixed."""
+    kinds = {type(row) for row in rows}
+    if len(kinds) != 1:
+        raise TypeError(f"one kind of record at a time, got {sorted(k.__name__ for k in kinds)}")
+    schema = arrow_schema(kinds.pop())
+    columns = [[_cell(getattr(row, name)) for row in rows] for name in schema.names]
+    arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _value(hint: Any, cell: Any) -> Any:
+    if cell is None:
+        return None
+    hint = _bare(hint)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(cell)
+    if get_origin(hint) is tuple:
+        if get_args(hint)[0] is Message:
+            return tuple(Message(**turn) for turn in json.loads(cell))
+        return tuple(cell)
+    if get_origin(hint) is Mapping:
+        return json.loads(cell)
+    return cell
+
+
+def decode(kind: type[R], row: Mapping[str, object]) -> R:
+    """The record a row holds; columns the record does not have are ignored."""
+    hints = _hints(kind)
+    return kind(**{f.name: _value(hints[f.name], row[f.name]) for f in fields(kind)})

@@ -1,0 +1,125 @@
+"""The database file itself: opening, migrating, inserting and reading in this process.
+
+DuckDB lets one process hold the file. Every thread takes its own cursor.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from storage.errors import StoreError, WorkspaceError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+class FileHeldError(StoreError):
+    """Raised when another process has the database file open."""
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(version, SQL) of every migration, in order."""
+    files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
+    return [(int(f.name.split("_")[0]), f.read_text(encoding="utf-8")) for f in files]
+
+
+class EmbeddedConnection:
+    """The open file. Two verbs, `append` and `query`; usable from many threads."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    @classmethod
+    def open(cls, database: Path) -> Self:
+        """Open and bring the schema up to date; raises FileHeldError when another process has it."""
+        try:
+            connection = duckdb.connect(str(database))
+        except duckdb.IOException as error:
+            if held := _HOLDER.search(str(error)):
+                raise FileHeldError(_held_message(database, held)) from error
+            raise StoreError(
+                f"{database} can't be opened: {error}. "
+                "Check the disk and the file's permissions; a backup copy opens in its place."
+            ) from error
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{database} can't be opened as a DuckDB file: {error}. "
+                "It may be damaged or no database: restore a copy, or move it away."
+            ) from error
+        try:
+            _migrate(connection, database)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        cursor = self.connection.cursor()
+        try:
+            cursor.register("incoming_rows", rows)
+            cursor.execute(f'insert into "{table}" by name from incoming_rows')  # noqa: S608
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{rows.num_rows} rows could not be written to {table}: {error}"
+            ) from error
+        finally:
+            cursor.close()
+
+    def query(self, sql: str, params: Mapping[str, object]) -> pa.Table:
+        cursor = self.connection.cursor()
+        try:
+            return cursor.execute(sql, dict(params)).to_arrow_table()
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _held_message(database: Path, held: re.Match[str]) -> str:
+    pid = int(held["pid"])
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        program = " ".join(Path(w).name if i < 2 else w for i, w in enumerate(words) if w)
+    except OSError:
+        program = held["program"]
+    return (
+        f"{database.name} is in use by process {pid} ({program}), which does not share it. "
+        "DuckDB lets one process open a file for writing. Wait for it, or stop it, then run "
+        "this again."
+    )
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Apply the migrations the file lacks, each in a transaction together with its record."""
+    connection.execute(
+        "create table if not exists schema_versions (version bigint, applied_at timestamp)"
+    )
+    row = connection.execute("select coalesce(max(version), 0) from schema_versions").fetchone()
+    have = int(row[0]) if row else 0
+    known = migrations()
+    newest = known[-1][0]
+    if have > newest:
+        raise WorkspaceError(
+            f"{database} was made by a newer pairloop (schema {have}, this program knows up to "
+            f"{newest}). Nothing was changed. Update pairloop, then run this again."
+        )
+    for version, sql in known:
+        if version <= have:
+            continue
+        connection.begin()
+        try:
+            connection.execute(sql)
+            connection.execute(
+                "insert into schema_versions values ($version, $now)",
+                {"version": version, "now": datetime.now(UTC).replace(tzinfo=None)},
+            )
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise

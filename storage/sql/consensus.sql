@@ -1,0 +1,19 @@
+-- name: consensus_all
+-- Where every judged pair stands.
+select
+    pair_id,
+    verdict,
+    probability_first,
+    votes,
+    first_votes,
+    second_votes,
+    tie_votes,
+    both_bad_votes,
+    method,
+    settled,
+    reason,
+    closed,
+    events,
+    created_at
+from consensus
+order by pair_id;

@@ -1,0 +1,34 @@
+-- name: pairs_all
+-- Every pair, oldest first.
+select
+    id,
+    prompt_id,
+    "first",
+    "second",
+    purpose,
+    strategy,
+    round,
+    created_at
+from pairs
+order by created_at, id;
+
+-- name: pair_count
+-- How many pair rows there are: changes exactly when `generate` or `evaluate` appended some.
+select count(*) as n
+from pair_rows;
+
+-- name: pairs_of_round
+-- The pairs formed in one round for one purpose.
+select
+    id,
+    prompt_id,
+    "first",
+    "second",
+    purpose,
+    strategy,
+    round,
+    created_at
+from pairs
+where round = $round
+    and purpose = $purpose
+order by created_at, id;

@@ -1,0 +1,28 @@
+-- name: prompts_all
+-- Every prompt, oldest first.
+select
+    id,
+    messages,
+    source,
+    split,
+    tags,
+    created_at
+from prompts
+order by created_at, id;
+
+-- name: prompt_ids
+-- What is already stored.
+select distinct id
+from prompt_rows;
+
+-- name: prompts_by_ids
+-- The prompts with these ids.
+select
+    id,
+    messages,
+    source,
+    split,
+    tags,
+    created_at
+from prompts
+where list_contains($ids, id);

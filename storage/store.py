@@ -1,0 +1,163 @@
+"""The store: append rows, query by name. Where the rows are is the store's business.
+
+    with Store(workspace / "pairloop.duckdb") as store:
+        store.append([prompt])
+        store.query("prompts_by_split", split="train")
+
+A command takes the file for one unit of work and gives it back, so several commands can work
+side by side; while `pairloop annotate` holds the file it serves it, and the others attach.
+A retried append is harmless: rows are content-addressed and the views keep one of each.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import pyarrow as pa
+
+from storage import quack
+from storage.codec import TABLES, decode, encode
+from storage.embedded import EmbeddedConnection, FileHeldError
+from storage.errors import StoreError
+from storage.records import Record
+from storage.sql_files import queries
+
+R = TypeVar("R", bound=Record)
+
+WAIT_SECONDS = 20.0  # how long a short hold by another command is waited out
+
+
+class Connection(Protocol):
+    """What both the file and a served file can do."""
+
+    def append(self, table: str, rows: pa.Table) -> None: ...
+    def query(self, sql: str, params: Mapping[str, object]) -> pa.Table: ...
+    def close(self) -> None: ...
+
+
+def utc_now() -> datetime:
+    """The time as it is stored: naive, UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Store:
+    """Append-only rows of one workspace.
+
+    hold=True keeps the file for this process and serves it to others (the labeling server).
+    """
+
+    def __init__(self, database: Path, *, hold: bool = False) -> None:
+        self.database = database
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection: Connection | None = None
+        self._server: quack.QuackServer | None = None
+        self._held = hold
+        if hold:
+            held = _open_own(database)
+            self._connection = held
+            try:
+                self._server = quack.serve(held.connection, database)
+            except BaseException:
+                held.close()
+                raise
+
+    def append(self, rows: Sequence[Record]) -> None:
+        """Store records of one kind, all or none, durable on return."""
+        if not rows:
+            return
+        table, data = TABLES[type(rows[0])], encode(rows)
+        with self.connected() as connection:
+            connection.append(table, data)
+
+    def query(self, name: str, **params: object) -> list[dict[str, object]]:
+        """Rows of a named query (storage/sql) as dicts of plain values."""
+        return self.table(name, **params).to_pylist()
+
+    def table(self, name: str, **params: object) -> pa.Table:
+        """The same rows as an Arrow table, for work on many of them."""
+        with self.connected() as connection:
+            return connection.query(queries()[name], params)
+
+    def read(self, kind: type[R], name: str, **params: object) -> list[R]:
+        """The same rows as records."""
+        return [decode(kind, row) for row in self.query(name, **params)]
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Keep one connection for a unit of work of many calls. Never across a model call."""
+        if self._held:
+            if self._connection is None:
+                raise StoreError(f"{self.database} is closed.")
+            yield self._connection
+            return
+        with self._lock:
+            if self._connection is None:
+                self._connection = _connect(self.database)
+            self._depth += 1
+            try:
+                yield self._connection
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._connection.close()
+                    self._connection = None
+
+    def close(self) -> None:
+        """Stop serving and give the file back."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _open_own(database: Path) -> EmbeddedConnection:
+    """The file for this process alone; says so at once when a server already holds it."""
+    end = monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return EmbeddedConnection.open(database)
+        except FileHeldError:
+            served = quack.attach(database)
+            if served is not None:
+                served.close()
+                raise StoreError(
+                    f"{database} is already served by another `pairloop annotate`. "
+                    "Use that one, or stop it, then run this again."
+                ) from None
+            if monotonic() > end:
+                raise
+            sleep(0.05)
+
+
+def _connect(database: Path) -> Connection:
+    """The file if it is free, else whoever serves it; waits out other commands' short holds."""
+    end = monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return EmbeddedConnection.open(database)
+        except FileHeldError:
+            served = quack.attach(database)
+            if served is not None:
+                return served
+            if monotonic() > end:
+                raise
+            sleep(0.05)

@@ -1,0 +1,65 @@
+"""Triplets as the rows TRL and the export read: conversations with explicit prompt.
+
+{"prompt": [{"role": "user", "content": "What is tea?"}],
+ "chosen": [{"role": "assistant", "content": "..."}], "rejected": [...], "pair_id": "c1:..."}
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from storage.prompts import prompts_by_id
+from storage.records import Prompt, Response, Triplet
+from storage.responses import responses_by_id
+from storage.store import Store
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What a set of triplets refers to, by id."""
+
+    prompts: Mapping[str, Prompt]
+    responses: Mapping[str, Response]
+
+
+def texts_of(store: Store, triplets: Sequence[Triplet]) -> Texts:
+    """Fetch prompts and responses of the triplets."""
+    return Texts(
+        prompts=prompts_by_id(store, [t.prompt_id for t in triplets]),
+        responses=responses_by_id(store, [r for t in triplets for r in (t.chosen, t.rejected)]),
+    )
+
+
+def training_row(triplet: Triplet, texts: Texts) -> Row:
+    """One row for the trainer: the conversation and where it came from."""
+    return {
+        "prompt": [m.as_dict() for m in texts.prompts[triplet.prompt_id].messages],
+        "chosen": _answer(texts.responses[triplet.chosen]),
+        "rejected": _answer(texts.responses[triplet.rejected]),
+        "pair_id": triplet.pair_id,
+    }
+
+
+def export_row(triplet: Triplet, texts: Texts) -> Row:
+    """One row for other people: also votes, agreement and lineage. Flat, no missing values."""
+    chosen, rejected = texts.responses[triplet.chosen], texts.responses[triplet.rejected]
+    return training_row(triplet, texts) | {
+        "prompt_id": triplet.prompt_id,
+        "chosen_id": chosen.id,
+        "rejected_id": rejected.id,
+        "votes": triplet.votes,
+        "agreement": triplet.agreement,
+        "probability": triplet.probability,
+        "weight": triplet.weight,
+        "round": triplet.round,
+        "policy_id": chosen.policy_id,
+        "chosen_temperature": chosen.temperature,
+        "rejected_temperature": rejected.temperature,
+        "source": texts.prompts[triplet.prompt_id].source,
+        "tags": list(texts.prompts[triplet.prompt_id].tags),
+    }
+
+
+def _answer(response: Response) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": response.text}]
