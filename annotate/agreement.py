@@ -14,6 +14,8 @@ from storage import judgments as judging
 from storage.records import Purpose, Side, Verdict
 from storage.store import Store
 
+from annotate.config import AnnotateConfig
+
 VERDICTS = [Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD]
 MIN_PAIRS = 10  # below this there is "not enough data" instead of a number
 RESAMPLES = 1000
@@ -162,10 +164,20 @@ def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
     )
 
 
-def agreement_report(store: Store, *, round_number: int | None = None) -> AgreementReport:
-    """Agreement of people on training and evaluation pairs, of one round or of all."""
+def agreement_report(
+    store: Store, config: AnnotateConfig, *, round_number: int | None = None
+) -> AgreementReport:
+    """Agreement of people on training and evaluation pairs, of one round or of all.
+
+    Tie-breaking votes are left out: they are asked for only where the first ones differ, so
+    counting them would make people look less agreed than they are.
+    """
     table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
+    planned = {p.value: config.votes_for(p) for p in Purpose}
+    limit = np.array([planned[p] for p in table["purpose"].to_pylist()], dtype=int)
     keep = np.array([kind != "model" for kind in table["kind"].to_pylist()], dtype=bool)
+    if config.tie_breaker:
+        keep &= np.asarray(table["place"]) <= limit
     if round_number is not None:
         keep &= np.asarray(table["round"]) == round_number
     return report_of(table.filter(pa.array(keep, type=pa.bool_())))

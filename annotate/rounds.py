@@ -43,7 +43,7 @@ class RoundRunner:
         self._workspace = workspace
         self._logs = workspace / "logs"
         self._program = list(program or [sys.executable, "-m", "pairloop"])
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # asking takes the file lock for a moment too
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, verb: Verb) -> ChildState:
@@ -83,10 +83,11 @@ class RoundRunner:
 
     def state(self) -> ChildState:
         """What the last child is doing, whichever server started it."""
-        note = self._note()
-        running = self._running()
-        ours = self._child is not None and self._child.pid == note.get("pid")
-        code = self._child.poll() if self._child is not None and ours else None
+        with self._guard:
+            note = self._note()
+            running = self._running()
+            ours = self._child is not None and self._child.pid == note.get("pid")
+            code = self._child.poll() if self._child is not None and ours else None
         return ChildState(
             verb=str(note.get("verb", "")),
             pid=int(str(note.get("pid", 0))),

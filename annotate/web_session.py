@@ -30,7 +30,7 @@ _CLOSED = ("upload", "file", "proxy", "component_server", "stream", "token", "de
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # no-referrer would turn the Origin of our own forms to null
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

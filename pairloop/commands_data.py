@@ -149,8 +149,9 @@ def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> Non
     from pairloop.report import agreement_lines, table
     from pairloop.workspace import open_workspace
 
-    with open_workspace(workspace).store() as store:
-        report = agreement_report(store)
+    space = open_workspace(workspace)
+    with space.store() as store:
+        report = agreement_report(store, space.annotate)
     if as_json:
         print(json.dumps(asdict(report)))
         return
@@ -189,7 +190,7 @@ def export(
     space = open_workspace(workspace)
     with space.store() as store:
         settle(store, space.annotate)
-        lines = agreement_lines(agreement_report(store))
+        lines = agreement_lines(agreement_report(store, space.annotate))
         done = write(store, out, agreement="\n".join(f"- {line}" for line in lines))
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"

@@ -1,8 +1,6 @@
 """The verbs of the loop: generate, annotate, train, evaluate, demo."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +10,6 @@ import typer
 from pairloop.options import Json, WorkspaceDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from generate.stage import Generated
 
 
@@ -41,6 +37,7 @@ def generate(
     from storage.records import Split
     from storage.responses import response_ids_of
 
+    from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
@@ -57,7 +54,7 @@ def generate(
                 "Next: pairloop generate"
             )
             return
-        with _progress("Sampling") as tick:
+        with progress_bar("Sampling") as tick:
             result = stage.generate(
                 store,
                 space.root,
@@ -79,6 +76,7 @@ def annotate(
 ) -> None:
     """Serve the labeling pages until stopped."""
     from pairloop.serve import serve
+    from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
@@ -98,6 +96,7 @@ def train(
     from storage.store import utc_now
     from train import stage
 
+    from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
@@ -111,7 +110,7 @@ def train(
                 f"left out: {_counted(plan.built.drops)}. Next: pairloop train"
             )
             return
-        with _progress("Training") as tick:
+        with progress_bar("Training") as tick:
             result = stage.train(
                 store,
                 space.root,
@@ -149,7 +148,9 @@ def evaluate(
     workspace: WorkspaceDir = Path(),
     policy: Annotated[str, typer.Option(help="latest, sft, round-N or a policy id.")] = "latest",
     against: Annotated[str, typer.Option(help="sft, latest, round-N or a policy id.")] = "sft",
-    samples: Annotated[int, typer.Option(min=1, help="Answers per test prompt and temperature.")] = 1,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Answers per test prompt and temperature.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Put two policies' answers to the test prompts before people, blind; report the win rate."""
@@ -159,6 +160,7 @@ def evaluate(
     from storage.summaries import evaluation_outcomes
     from train.evaluate import win_rate
 
+    from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
@@ -169,7 +171,7 @@ def evaluate(
                 f"--policy {policy} and --against {against} are the same policy. "
                 "Train one first with `pairloop train`, or name two different ones."
             )
-        with _progress("Sampling") as tick:
+        with progress_bar("Sampling") as tick:
             made = stage.compare(
                 store,
                 space.root,
@@ -209,7 +211,9 @@ def demo(
     invert: Annotated[
         bool, typer.Option("--invert", help="With --simulate: they answer the other way round.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of sampling, training and scripted labelers.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of sampling, training and scripted labelers.")
+    ] = 0,
     port: Annotated[int, typer.Option(help="Port of the labeling page.")] = 7860,
     colleagues: Annotated[
         int, typer.Option(min=0, max=3, help="Scripted labelers who work beside you.")
@@ -254,34 +258,6 @@ def _say_generated(result: "Generated", *, as_json: bool, next_step: str) -> Non
 
 
 def _counted(drops: Any) -> str:
-    return ", ".join(f"{n} {str(why).replace('_', ' ')}" for why, n in sorted(drops.items())) or "none"
-
-
-@contextmanager
-def _progress(label: str) -> "Iterator[Callable[[int, int, str], None]]":
-    """A progress bar on stderr: call it with done, total and a word on how it goes."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
+    return (
+        ", ".join(f"{n} {str(why).replace('_', ' ')}" for why, n in sorted(drops.items())) or "none"
     )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(label, total=None, note="starting")
-
-        def tick(done: int, total: int, note: str) -> None:
-            bar.update(task, completed=done, total=total, note=note)
-
-        yield tick

@@ -19,8 +19,11 @@ def judgment_events(store: Store) -> list[Judgment]:
 
 
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:
-    """One row per counting vote: pair_id, labeler, verdict, strength, seconds, round,
-    first_side, kind."""
+    """One row per counting vote.
+
+    Columns: pair_id, labeler, verdict, strength, seconds, round, purpose, first_side, kind, and
+    place (1 for the pair's earliest vote).
+    """
     return store.table("votes_by_pair", purposes=[p.value for p in purposes])
 
 

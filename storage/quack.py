@@ -39,7 +39,7 @@ _TOKEN = re.compile(
     | '(?:[^']|'')*'
     | "(?:[^"]|"")*"
     | --[^\n]*
-    | /\*.*?\*/
+    | /\*(?:/\*.*?\*/|.)*?\*/
     | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
     | [^\W\d][\w$]*
     | \$(?P<name>\w+)
@@ -90,27 +90,22 @@ class QuackServer:
 
 def serve(connection: duckdb.DuckDBPyConnection, database: Path, *, port: int = 0) -> QuackServer:
     """Serve the database that `connection` has open to this machine's processes, port 0 = any."""
+    address = _Address(
+        host=HOST, port=_free_port(port), token=secrets.token_urlsafe(32), pid=os.getpid()
+    )
     cursor = connection.cursor()
+    server = QuackServer(cursor, database, address)
     try:
         _load_extensions(cursor)
-        address = _Address(
-            host=HOST, port=_free_port(port), token=secrets.token_urlsafe(32), pid=os.getpid()
-        )
-        try:
-            cursor.execute("call quack_serve(?, token := ?)", [address.uri, address.token])
-        except duckdb.Error as error:
+        cursor.execute("call quack_serve(?, token := ?)", [address.uri, address.token])
+        _write(connection_file(database), address)
+    except BaseException as error:
+        server.close()
+        if isinstance(error, duckdb.Error | OSError):
             raise StoreError(
                 f"{database} can't be shared on {HOST}:{address.port}: {error}. "
-                "Run this again, or choose another port."
+                "Check that its folder can be written to, then run this again."
             ) from error
-        server = QuackServer(cursor, database, address)
-    except BaseException:
-        cursor.close()
-        raise
-    try:
-        _write(connection_file(database), address)
-    except BaseException:
-        server.close()
         raise
     return server
 
@@ -327,12 +322,11 @@ def _read(file: Path) -> _Address | None:
 
 def _alive(pid: int) -> bool:
     if os.name == "posix":  # elsewhere signal 0 would be delivered
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
+        with suppress(PermissionError):  # it lives, as someone else's
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return False
     return True
 
 

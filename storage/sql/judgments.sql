@@ -47,8 +47,10 @@ select
     j.strength,
     j.seconds,
     p.round,
+    p.purpose,
     s.first_side,
-    l.kind
+    l.kind,
+    row_number() over (partition by j.pair_id order by j.created_at, j.id) as place
 from judgments as j
 inner join pairs as p on p.id = j.pair_id
 left join presentations as s on s.id = j.presentation_id

@@ -147,7 +147,7 @@ def test_every_column_type_comes_back_exactly_as_it_was_appended(remote):
         "text": "it's \\n \n $$x$$ \0 é🦆 $name",
         "tags": ["a", None, "", "'"],
         "score": 0.1 + 0.2,
-        "at_": datetime(2026, 5, 4, 3, 2, 1, 123456),  # noqa: DTZ001
+        "at_": datetime(2026, 5, 4, 3, 2, 1, 123456),
         "good": True,
         "tokens": [0, -5, 2**31 - 1, None],
         "logprobs": [-0.5, -1e-30],
@@ -356,7 +356,7 @@ def test_a_missing_extension_is_an_instruction(monkeypatch, tmp_path):
 def test_parameters_are_replaced_only_where_sql_has_parameters():
     """A $ inside a string, a quoted name, a comment, a word or a dollar-quoted string stays."""
     sql = """select $a, '$a ''$a', "$a", E'\\'$a', $$ $a $$, $t$ $a $$ $t$, x$a -- $a
-             /* $a */ , [$a]"""
+             /* $a /* $a */ $a */ , [$a]"""
     bound = quack.bind(sql, {"a": 1})
     assert bound.count("(1)") == 2
     assert bound.startswith("select (1), '$a ")
@@ -398,7 +398,7 @@ def test_a_value_without_a_literal_is_refused(value):
 texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("'\\\0\n$\"-;*/E"))
 numbers = st.integers(-(2**63), 2**63 - 1)
 floats = st.floats()
-times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ001
+times = st.datetimes().map(lambda t: t.replace(fold=0))  # fold has no meaning in UTC
 scalars = st.none() | st.booleans() | numbers | floats | texts | st.binary() | times
 lists = st.one_of(*(st.lists(st.none() | kind) for kind in (numbers, floats, texts, times)))
 DATABASE = duckdb.connect()

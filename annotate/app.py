@@ -1,0 +1,195 @@
+"""The labeling server: FastAPI owns sign-in, roles, REST and the store; Gradio draws the pages.
+
+Gradio is mounted twice, at /label for everybody signed in and at /admin for admins, because within
+one mount every signed-in person could call every event.
+"""
+
+import html
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from annotate.config import AnnotateConfig
+from annotate.desk import Desk
+from annotate.rounds import RoundRunner
+from annotate.web_api import admin_router, guidelines_text, label_router
+from annotate.web_login import login_router
+from annotate.web_session import HEADERS, Gate, Sessions
+from storage.errors import (
+    ConflictError,
+    InputError,
+    NotReadyError,
+    PairloopError,
+)
+from storage.records import Labeler, Role, content_id
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def create_app(
+    *,
+    desk: Desk,
+    store: Store,
+    workspace: Path,
+    config: AnnotateConfig,
+    one_time_logins: Mapping[str, str] | None = None,
+    notice: str = "",
+) -> FastAPI:
+    """Everything `pairloop annotate` serves.
+
+    one_time_logins: token -> labeler's name; each signs in once at /login/once/TOKEN.
+    notice: a line shown above the pairs.
+    """
+    app = FastAPI(title="pairloop", docs_url=None, redoc_url=None, openapi_url=None)
+    sessions = Sessions(store, hours=config.session_hours)
+    runner = RoundRunner(workspace)
+    text = guidelines_text(workspace, config)
+    desk.show_guideline(content_id("g1", text) if text else "")
+
+    app.include_router(login_router(store, sessions, config, one_time_logins=one_time_logins or {}))
+    app.include_router(label_router(desk, workspace, config, notice=notice))
+    app.include_router(admin_router(store, runner))
+    _add_plain_routes(app, store)
+    _add_error_answers(app)
+    _mount_pages(app, store, runner)
+    # Gradio reflects any Origin unless the parent has a CORS policy of its own.
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Gate, sessions=sessions)
+    return app
+
+
+def _add_plain_routes(app: FastAPI, store: Store) -> None:
+    @app.get("/", include_in_schema=False)
+    def home(request: Request) -> Response:
+        return RedirectResponse("/label/" if request.state.labeler else "/login", status_code=303)
+
+    @app.get("/healthz", tags=["health"])
+    def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    def readyz() -> dict[str, str]:
+        """The store answers too."""
+        store.query("pair_count")
+        return {"status": "ready"}
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def favicon() -> Response:
+        return Response(
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" '
+            'stroke="#3451c6" stroke-width="4"><rect x="3" y="6" width="11" height="20" rx="4"/>'
+            '<rect x="18" y="6" width="11" height="20" rx="4"/></svg>',
+            media_type="image/svg+xml",
+        )
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(_docs_page(app.openapi()))
+
+
+def _docs_page(schema: dict[str, Any]) -> str:
+    """The routes as one plain page; Swagger's own page would load from a CDN."""
+    rows = "".join(
+        f"<tr><td><code>{html.escape(method.upper())} {html.escape(path)}</code></td>"
+        f"<td>{html.escape(route.get('description') or route.get('summary', ''))}</td></tr>"
+        for path, routes in schema["paths"].items()
+        for method, route in routes.items()
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>pairloop: REST routes'
+        "</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
+        "max-width:900px;margin:40px auto;padding:0 16px}td{padding:6px 16px 6px 0;"
+        "vertical-align:top}</style></head><body><h1>REST routes</h1><table>"
+        f"{rows}</table><p>Machine-readable: <a href='/openapi.json'>openapi.json</a></p>"
+        "</body></html>"
+    )
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    """Every error is {"detail": sentence}; none shows what was sent or where the code failed."""
+
+    def says(status: int, detail: str) -> JSONResponse:
+        return JSONResponse({"detail": detail}, status_code=status, headers=HEADERS)
+
+    @app.exception_handler(PairloopError)
+    def known(_request: Request, error: PairloopError) -> JSONResponse:
+        match error:
+            case ConflictError() | NotReadyError():
+                return says(409, str(error))
+            case InputError():
+                return says(422, str(error))
+            case _:  # the store: the browser keeps the judgment and tries again
+                log.error("request failed: %s", error)
+                return says(503, "The store does not answer. Nothing was lost; try again.")
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = (
+            f"{'.'.join(str(part) for part in issue['loc'][1:]) or 'request'}: {issue['msg']}"
+            for issue in error.errors()[:5]
+        )
+        return says(422, "; ".join(problems))
+
+    @app.exception_handler(HTTPException)
+    def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        return says(error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    def unknown(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
+
+
+def _mount_pages(app: FastAPI, store: Store, runner: RoundRunner) -> None:
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+    import gradio as gr
+
+    from annotate.admin_page import admin_head, build_admin_page
+    from annotate.label_page import build_label_page, label_head
+
+    theme = gr.themes.Default(
+        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
+
+    def anybody(request: Request) -> str | None:
+        labeler: Labeler | None = request.scope.get("state", {}).get("labeler")
+        return labeler.name if labeler else None
+
+    def admin(request: Request) -> str | None:
+        labeler: Labeler | None = request.scope.get("state", {}).get("labeler")
+        return labeler.name if labeler and labeler.role is Role.ADMIN else None
+
+    pages = [
+        ("/label", build_label_page(), label_head(), anybody),
+        ("/admin", build_admin_page(store, runner), admin_head(), admin),
+    ]
+    for path, blocks, head, dependency in pages:
+        gr.mount_gradio_app(
+            app,
+            blocks,
+            path,
+            auth_dependency=dependency,
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            max_file_size="1kb",
+            allowed_paths=[],
+            enable_monitoring=False,
+            ssr_mode=False,
+            theme=theme,
+            head=head,
+        )

@@ -1,0 +1,223 @@
+"""What the admin pages and /api/status say about the store, as plain values."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from annotate.agreement import AgreementReport, agreement_report
+from storage import judgments as judging
+from storage.policies import policies
+from storage.records import LabelerKind, Policy, RunEvent, RunStatus
+from storage.runs import RunState, run_events, runs
+from storage.store import Store
+from storage.summaries import (
+    Outcome,
+    RoundSummary,
+    evaluation_outcomes,
+    round_summaries,
+    table_counts,
+)
+
+_RUNS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two policies on held-out prompts, as people judged them; round numbers."""
+
+    newer: int
+    older: int
+    wins: int  # of the newer policy
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelerRow:
+    """One person's work; shares are None where nothing can be compared yet."""
+
+    name: str
+    role: str
+    kind: str
+    active: bool
+    judged: int
+    median_seconds: float | None
+    agreement: float | None
+    vote_pairs: int
+    left_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Everything the progress page shows."""
+
+    rounds: list[RoundSummary]
+    policies: list[Policy]
+    labelers: list[LabelerRow]
+    agreement: AgreementReport
+    comparisons: list[Comparison]
+    votes_by_hour: list[tuple[float, int]]  # hours since the first vote, votes so far
+    next_step: str
+
+
+def overview(store: Store) -> Overview:
+    """Read all of it."""
+    with store.connected():
+        summaries = round_summaries(store)
+        known = policies(store)
+        report = agreement_report(store)
+        return Overview(
+            rounds=summaries,
+            policies=known,
+            labelers=labeler_rows(store, report),
+            agreement=report,
+            comparisons=compare(evaluation_outcomes(store), known),
+            votes_by_hour=votes_by_hour(store),
+            next_step=next_step(
+                prompts=table_counts(store)["prompts"], rounds=summaries, known=known
+            ),
+        )
+
+
+def labeler_rows(store: Store, report: AgreementReport) -> list[LabelerRow]:
+    """Everybody with an account, busiest first."""
+    measured = {row.labeler: row for row in report.labelers}
+    rows = []
+    for name, labeler in judging.labelers(store).items():
+        row = measured.get(name)
+        rows.append(
+            LabelerRow(
+                name=name,
+                role=labeler.role.value,
+                kind=labeler.kind.value,
+                active=labeler.active,
+                judged=row.votes if row else 0,
+                median_seconds=row.median_seconds if row else None,
+                agreement=row.agreement if row else None,
+                vote_pairs=row.vote_pairs if row else 0,
+                left_share=row.left_share if row else None,
+            )
+        )
+    return sorted(rows, key=lambda r: (-r.judged, r.name))
+
+
+def votes_by_hour(store: Store) -> list[tuple[float, int]]:
+    """How the votes grew, at no more than 200 points."""
+    times = sorted(j.created_at for j in judging.judgments(store))
+    step = max(1, len(times) // 200)
+    points = [(time, n) for n, time in enumerate(times, start=1)]
+    kept = points[::step] + (points[-1:] if points and (len(points) - 1) % step else [])
+    return [((time - times[0]).total_seconds() / 3600, n) for time, n in kept]
+
+
+def compare(outcomes: Sequence[Outcome], known: Sequence[Policy]) -> list[Comparison]:
+    """Settled evaluation pairs, counted for the newer policy of each two."""
+    number = {p.id: p.round for p in known}
+    counts: dict[tuple[int, int], list[int]] = {}
+    for outcome in outcomes:
+        first, second = number[outcome.first_policy], number[outcome.second_policy]
+        count = counts.setdefault((max(first, second), min(first, second)), [0, 0, 0])
+        preferred = {"first": first, "second": second}.get(outcome.verdict)
+        if preferred is None:
+            count[1] += 1  # a tie, or both bad: nobody won
+        else:
+            count[0 if preferred == max(first, second) else 2] += 1
+    return [
+        Comparison(newer=newer, older=older, wins=wins, ties=ties, losses=losses)
+        for (newer, older), (wins, ties, losses) in sorted(counts.items())
+    ]
+
+
+def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[Policy]) -> str:
+    """One sentence on what to do now."""
+    if not prompts:
+        return "Add prompts with `pairloop prompts add FILE`."
+    sampled = rounds[-1].round if rounds else -1
+    newest = known[-1].round if known else 0
+    if newest > sampled:
+        return f"Generate answers of the round {newest} policy."
+    current = rounds[-1]
+    unsettled = current.pairs - current.settled
+    if current.triplets:
+        return f"Round {current.round} is trained. Generate the next answers."
+    if unsettled:
+        return (
+            f"Label round {current.round}: {current.settled} of {current.pairs} pairs are settled."
+        )
+    if current.decided:
+        return f"Round {current.round} is settled. Train the next policy."
+    return f"Round {current.round} has no pair with a preferred answer. Generate more answers."
+
+
+def agreement_overview(store: Store) -> dict[str, Any]:
+    """For GET /api/agreement."""
+    return asdict(agreement_report(store))
+
+
+def status_overview(store: Store) -> dict[str, Any]:
+    """For GET /api/status."""
+    with store.connected():
+        summaries, known = round_summaries(store), policies(store)
+        outcomes = evaluation_outcomes(store)
+        counts = table_counts(store)
+    return {
+        "rounds": [asdict(summary) for summary in summaries],
+        "comparisons": [asdict(c) for c in compare(outcomes, known)],
+        "counts": counts,
+        "next": next_step(prompts=counts["prompts"], rounds=summaries, known=known),
+    }
+
+
+def run_list(store: Store) -> list[dict[str, Any]]:
+    """The newest runs with their events, for GET /api/rounds."""
+    with store.connected():
+        return [
+            {
+                "id": state.run.id,
+                "kind": state.run.kind.value,
+                "round": state.run.round,
+                "status": state.status.value,
+                "progress": state.progress,
+                "message": state.message,
+                "started_at": state.run.created_at.isoformat(),
+                "updated_at": state.updated_at.isoformat(),
+                "events": [
+                    {
+                        "sequence": event.sequence,
+                        "status": event.status.value,
+                        "progress": event.progress,
+                        "message": event.message,
+                        "metrics": dict(event.metrics),
+                        "at": event.created_at.isoformat(),
+                    }
+                    for event in run_events(store, state.run.id)
+                ],
+            }
+            for state in runs(store)[:_RUNS_SHOWN]
+        ]
+
+
+def newest_run(store: Store, *, pid: int) -> tuple[RunState, list[RunEvent]] | None:
+    """The run a child process left, with its events; the newest one if that has none yet."""
+    with store.connected():
+        known = runs(store)
+        found = next((state for state in known if state.run.pid == pid), None)
+        if found is None and known and known[0].status is RunStatus.RUNNING:
+            found = known[0]
+        return (found, run_events(store, found.run.id)) if found else None
+
+
+def curves(events: Sequence[RunEvent], *, wanted: str) -> dict[str, list[tuple[float, float]]]:
+    """Metrics whose name holds a word, over the training step (or the event's number)."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for event in events:
+        x = float(event.metrics.get("step", event.sequence))
+        for name, value in event.metrics.items():
+            if wanted in name:
+                found.setdefault(name.replace("_", " "), []).append((x, float(value)))
+    return found
+
+
+def people(rows: Sequence[LabelerRow]) -> list[LabelerRow]:
+    """Those of the labelers who are human."""
+    return [row for row in rows if row.kind == LabelerKind.HUMAN.value]

@@ -1,0 +1,101 @@
+"""`pairloop demo`: the loop for a person, with scripted colleagues who keep them company."""
+
+import threading
+import time
+from pathlib import Path
+
+import httpx
+from annotate.accounts import add_labeler
+from generate import stage
+from storage.judgments import judgments, labelers
+from storage.records import Role, Verdict
+
+from pairloop.demo.scripted import ScriptedLabeler, Taste
+from pairloop.demo.workspace import NOTICE, demo_workspace
+from pairloop.report import progress_bar
+from pairloop.serve import serve
+from pairloop.workspace import Workspace
+
+PERSON = "you"
+COLLEAGUES = {"robin": 0.7, "sam": 1.2, "kim": 2.0}  # name -> noise
+AHEAD = 6  # pairs a colleague may be ahead of the person
+SECONDS_BETWEEN = 1.5
+LOOK_SECONDS = 2.0
+
+INTRODUCTION = """
+Labeling pages: {address}
+Sign in once as you: {link}
+
+  1. Compare answers (keys 1 to 7, ? shows all keys).{company}
+  2. After about twenty pairs open {address}/admin/, tab Rounds: "Train next policy".
+  3. When it is trained, press "Compare with SFT" there and judge the new policy, blind.
+
+Stop with Ctrl-C; run `pairloop demo` again to go on.
+"""
+COMPANY = """
+     {names} judge beside you: scripted labelers, so that agreement has something to show."""
+
+
+def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
+    """Make the workspace, sample the first answers, serve the pages until stopped."""
+    space = demo_workspace(root, seed=seed, evaluation_votes=2 if colleagues else 1)
+    names = list(COLLEAGUES)[:colleagues]
+    with space.store() as store:
+        known = labelers(store)
+        for name in (PERSON, *names):
+            if name not in known:
+                role = Role.ADMIN if name == PERSON else Role.LABELER
+                add_labeler(store, name, password=None, role=role)
+        with progress_bar("Sampling answers of the micro model") as tick:
+            made = stage.generate(
+                store,
+                space.root,
+                space.generate,
+                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+            )
+    print(f"{made.sampled} answers sampled, {made.all_pairs} pairs to judge in {root}.", flush=True)
+
+    def ready(address: str, links: dict[str, str]) -> None:
+        company = COMPANY.format(names=" and ".join(names)) if names else ""
+        print(INTRODUCTION.format(address=address, link=links[PERSON], company=company), flush=True)
+        for name in names:
+            threading.Thread(
+                target=_work_beside,
+                args=(space, address, name, links[name], seed),
+                name=f"colleague {name}",
+                daemon=True,
+            ).start()
+
+    serve(
+        space,
+        config=space.annotate.model_copy(update={"port": port}),
+        logins=[PERSON, *names],
+        notice=NOTICE,
+        ready=ready,
+    )
+
+
+def _work_beside(space: Workspace, address: str, name: str, link: str, seed: int) -> None:
+    """Judge over HTTP at the person's pace, until the server is gone."""
+    while True:
+        try:
+            if httpx.get(f"{address}/readyz", timeout=5.0).is_success:
+                break
+        except httpx.HTTPError:
+            pass  # the server is still starting
+        time.sleep(0.5)
+    colleague = ScriptedLabeler.by_link(
+        address, name, link, taste=Taste(noise=COLLEAGUES[name]), seed=seed
+    )
+
+    def may_go_on() -> bool:
+        with space.store() as store:
+            counted = [j.labeler for j in judgments(store) if j.verdict is not Verdict.SKIP]
+        return counted.count(name) < counted.count(PERSON) + AHEAD
+
+    try:
+        while True:
+            colleague.judge_all(seconds_between=SECONDS_BETWEEN, may_go_on=may_go_on)
+            time.sleep(LOOK_SECONDS)
+    except httpx.HTTPError:
+        return  # the server was stopped
