@@ -11,11 +11,14 @@ from typing import Any
 
 from annotate.agreement import Estimate
 from annotate.charts import Bar, interval_bars, line_chart
+from annotate.config import AnnotateConfig
 from annotate.overview import Overview, curves, newest_run, overview
 from annotate.rounds import ChildState, RoundRunner, Verb
 from storage.errors import PairloopError
+from storage.policies import policies
 from storage.records import RunStatus
 from storage.store import Store
+from storage.summaries import round_summaries
 
 
 def admin_head() -> str:
@@ -24,7 +27,7 @@ def admin_head() -> str:
     return f"<style>{css}</style>"
 
 
-def build_admin_page(store: Store, runner: RoundRunner) -> Any:
+def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner) -> Any:
     """The Blocks to mount at /admin."""
     import gradio as gr
 
@@ -48,7 +51,7 @@ def build_admin_page(store: Store, runner: RoundRunner) -> Any:
         buttons = [gr.Button(interactive=not busy)] * 2 + [gr.Button(interactive=busy)]
         if now == before:
             return gr.skip(), gr.skip(), gr.skip(), *buttons
-        return now, now, policies_html(overview(store)), *buttons
+        return now, now, policies_html(store), *buttons
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
     with gr.Blocks(title="pairloop: admin", analytics_enabled=False) as blocks:
@@ -67,11 +70,13 @@ def build_admin_page(store: Store, runner: RoundRunner) -> Any:
         shown = gr.State("")
 
         def show_all() -> tuple[str, str, str]:
-            seen = overview(store)
-            return progress_html(seen), policies_html(seen), live_html(store, runner)
+            seen = overview(store, config)
+            return progress_html(seen), policies_html(store), live_html(store, runner)
 
         blocks.load(show_all, None, [progress, rounds, live], **quiet)
-        gr.Timer(10.0).tick(lambda: progress_html(overview(store)), None, [progress], **quiet)
+        gr.Timer(10.0).tick(
+            lambda: progress_html(overview(store, config)), None, [progress], **quiet
+        )
         gr.Timer(1.0).tick(tick, [shown], [live, shown, rounds, generate, train, stop], **quiet)
         generate.click(lambda: press("generate"), None, [message, live], **quiet)
         train.click(lambda: press("train"), None, [message, live], **quiet)
@@ -99,10 +104,11 @@ def progress_html(seen: Overview) -> str:
     ]
     observed = report.observed_agreement.value
     charts = interval_bars(bars[:15], title="Agreement with others", reference=observed)
+    unit, hours = _unit(seen.votes_by_hour[-1][0] if seen.votes_by_hour else 0.0)
     charts += line_chart(
-        {"votes": [(x, float(y)) for x, y in seen.votes_by_hour]},
+        {"votes": [(x / hours, float(y)) for x, y in seen.votes_by_hour]},
         title="Votes so far",
-        x_label="hours",
+        x_label=unit,
         from_zero=True,
     )
     return (
@@ -116,11 +122,13 @@ def progress_html(seen: Overview) -> str:
     )
 
 
-def policies_html(seen: Overview) -> str:
-    """The table below the buttons of the second tab."""
-    summaries = {summary.round: summary for summary in seen.rounds}
+def policies_html(store: Store) -> str:
+    """The table at the end of the second tab."""
+    with store.connected():
+        summaries = {summary.round: summary for summary in round_summaries(store)}
+        known = policies(store)
     rows = []
-    for policy in reversed(seen.policies):
+    for policy in reversed(known):
         summary = summaries.get(policy.round)
         done = (
             f"{summary.responses:,} answers, {summary.settled:,} of {summary.pairs:,} pairs settled"
@@ -129,8 +137,16 @@ def policies_html(seen: Overview) -> str:
         )
         trained = f"{summary.triplets:,} triplets" if summary and summary.triplets else "not yet"
         rows.append([f"round {policy.round}", policy.method, policy.base_model, done, trained])
-    table = _table(["Policy", "Made by", "Base model", "Answers and pairs", "Trained on"], rows)
+    head = ["Policy", "Made by", "Base model", "Answers and pairs", "Next one trained on"]
+    table = _table(head, rows, empty="No policy yet.")
     return f'<div class="ad"><h2>Policies</h2>{table}</div>'
+
+
+def _unit(span_hours: float) -> tuple[str, float]:
+    """A unit of time that suits a span, and its length in hours."""
+    if span_hours < 2:
+        return "minutes", 1 / 60
+    return ("hours", 1.0) if span_hours < 72 else ("days", 24.0)
 
 
 def rounds_table(seen: Overview) -> str:
@@ -202,24 +218,23 @@ def live_html(store: Store, runner: RoundRunner) -> str:
         f'<div class="bar" role="progressbar" aria-label="Progress" aria-valuenow="{width:.0f}">'
         f'<div style="width:{width:.1f}%"></div></div>'
         f'<div class="charts">{charts}</div>'
-        f"<details open><summary>Log: logs/{html.escape(state.log)}</summary>"
-        f"<pre>{html.escape(tail) or '(empty)'}</pre></details>"
+        f'<p class="soft">logs/{html.escape(state.log)}</p>'
+        f"<pre tabindex='0'>{html.escape(tail) or '(empty)'}</pre>"
         f"{_after(state, status)}</section></div>"
     )
 
 
 def _outcome(state: ChildState, run: RunStatus | None) -> str:
+    """running, done, stopped or failed; the run's own word where the exit code is not known."""
     if state.running:
-        return "running"
-    if state.exit_code == 0:
+        return "stopping" if state.stop_asked else "running"
+    if state.exit_code == 0 or (state.exit_code is None and run is RunStatus.DONE):
         return "done"
-    if run in (RunStatus.DONE, RunStatus.STOPPED) and state.exit_code in (0, None):
-        return run.value
-    return "stopped" if (state.exit_code or 0) < 0 or run is RunStatus.STOPPED else "failed"
+    return "stopped" if state.stop_asked or run is RunStatus.STOPPED else "failed"
 
 
 def _after(state: ChildState, status: str) -> str:
-    if status == "running":
+    if state.running:
         return ""
     if status == "done":
         step = (
@@ -228,7 +243,9 @@ def _after(state: ChildState, status: str) -> str:
             else "A new policy is ready. Generate its answers next."
         )
         return next_html(step)
-    return next_html("See the log above for the reason; starting it again goes on where it was.")
+    if status == "stopped":
+        return next_html("It was stopped. Starting it again goes on where it was.")
+    return next_html("The log above says why it failed. Starting it again goes on where it was.")
 
 
 def next_html(step: str) -> str:
@@ -261,7 +278,7 @@ def _tile(title: str, estimate: Estimate, note: str) -> str:
 
 def _share_bar(part: int, whole: int) -> str:
     share = 100 * part / whole if whole else 0
-    return f"\0<span class='share'><i style='width:{share:.0f}%'></i></span>{part:,}"
+    return f"\0<span class='share'><i style='width:{share:.0f}%'></i></span>{part:,} of {whole:,}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> str:

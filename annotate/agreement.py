@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from annotate.config import AnnotateConfig
 from storage import judgments as judging
 from storage.records import Purpose, Side, Verdict
 from storage.store import Store
-
-from annotate.config import AnnotateConfig
 
 VERDICTS = [Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD]
 MIN_PAIRS = 10  # below this there is "not enough data" instead of a number

@@ -57,10 +57,10 @@ def create_app(
 
     app.include_router(login_router(store, sessions, config, one_time_logins=one_time_logins or {}))
     app.include_router(label_router(desk, workspace, config, notice=notice))
-    app.include_router(admin_router(store, runner))
+    app.include_router(admin_router(store, config, runner))
     _add_plain_routes(app, store)
     _add_error_answers(app)
-    _mount_pages(app, store, runner)
+    _mount_pages(app, store, config, runner)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Gate, sessions=sessions)
@@ -154,7 +154,7 @@ def _add_error_answers(app: FastAPI) -> None:
         return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
 
 
-def _mount_pages(app: FastAPI, store: Store, runner: RoundRunner) -> None:
+def _mount_pages(app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
 
@@ -162,7 +162,9 @@ def _mount_pages(app: FastAPI, store: Store, runner: RoundRunner) -> None:
     from annotate.label_page import build_label_page, label_head
 
     theme = gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        primary_hue="indigo",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
     )
 
     def anybody(request: Request) -> str | None:
@@ -175,7 +177,7 @@ def _mount_pages(app: FastAPI, store: Store, runner: RoundRunner) -> None:
 
     pages = [
         ("/label", build_label_page(), label_head(), anybody),
-        ("/admin", build_admin_page(store, runner), admin_head(), admin),
+        ("/admin", build_admin_page(store, config, runner), admin_head(), admin),
     ]
     for path, blocks, head, dependency in pages:
         gr.mount_gradio_app(

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_WIDTH, _HEIGHT = 560, 220
+_WIDTH, _HEIGHT = 560, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 14, 30
 _COLOURS = ("var(--chart-1)", "var(--chart-2)", "var(--chart-3)")
 
@@ -86,7 +86,7 @@ def interval_bars(bars: Sequence[Bar], *, title: str, reference: float | None = 
     """Shares from 0 to 1 as bars with whiskers, over a dashed reference line."""
     if not bars:
         return ""
-    row, left = 34, 170
+    row, left = 34, 150
     height = row * len(bars) + 26
 
     def across(share: float) -> float:
@@ -145,8 +145,8 @@ def _svg(title: str, height: int, parts: Sequence[str]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About four round numbers that enclose the range."""
-    rough = (high - low) / 4
+    """A few round numbers that enclose the range."""
+    rough = (high - low) / 3
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough)
     first = math.floor(low / step)

@@ -1,13 +1,16 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from annotate.agreement import AgreementReport, agreement_report
+from annotate.config import AnnotateConfig
 from storage import judgments as judging
 from storage.policies import policies
-from storage.records import LabelerKind, Policy, RunEvent, RunStatus
+from storage.records import Judgment, Policy, RunEvent, RunStatus, Verdict
 from storage.runs import RunState, run_events, runs
 from storage.store import Store
 from storage.summaries import (
@@ -60,28 +63,37 @@ class Overview:
     next_step: str
 
 
-def overview(store: Store) -> Overview:
+def overview(store: Store, config: AnnotateConfig) -> Overview:
     """Read all of it."""
     with store.connected():
         summaries = round_summaries(store)
         known = policies(store)
-        report = agreement_report(store)
+        report = agreement_report(store, config)
+        given = [j for j in judging.judgments(store) if j.verdict is not Verdict.SKIP]
         return Overview(
             rounds=summaries,
             policies=known,
-            labelers=labeler_rows(store, report),
+            labelers=labeler_rows(store, report, given),
             agreement=report,
             comparisons=compare(evaluation_outcomes(store), known),
-            votes_by_hour=votes_by_hour(store),
+            votes_by_hour=votes_by_hour(given),
             next_step=next_step(
                 prompts=table_counts(store)["prompts"], rounds=summaries, known=known
             ),
         )
 
 
-def labeler_rows(store: Store, report: AgreementReport) -> list[LabelerRow]:
-    """Everybody with an account, busiest first."""
+def labeler_rows(
+    store: Store, report: AgreementReport, given: Sequence[Judgment]
+) -> list[LabelerRow]:
+    """Everybody with an account, busiest first.
+
+    Agreement and sides come from the report, which leaves tie-breaking votes out.
+    """
     measured = {row.labeler: row for row in report.labelers}
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    for judgment in given:
+        seconds[judgment.labeler].append(judgment.seconds)
     rows = []
     for name, labeler in judging.labelers(store).items():
         row = measured.get(name)
@@ -91,8 +103,8 @@ def labeler_rows(store: Store, report: AgreementReport) -> list[LabelerRow]:
                 role=labeler.role.value,
                 kind=labeler.kind.value,
                 active=labeler.active,
-                judged=row.votes if row else 0,
-                median_seconds=row.median_seconds if row else None,
+                judged=len(seconds[name]),
+                median_seconds=median(seconds[name]) if seconds[name] else None,
                 agreement=row.agreement if row else None,
                 vote_pairs=row.vote_pairs if row else 0,
                 left_share=row.left_share if row else None,
@@ -101,9 +113,9 @@ def labeler_rows(store: Store, report: AgreementReport) -> list[LabelerRow]:
     return sorted(rows, key=lambda r: (-r.judged, r.name))
 
 
-def votes_by_hour(store: Store) -> list[tuple[float, int]]:
-    """How the votes grew, at no more than 200 points."""
-    times = sorted(j.created_at for j in judging.judgments(store))
+def votes_by_hour(given: Sequence[Judgment]) -> list[tuple[float, int]]:
+    """How the votes grew, at no more than about 200 points."""
+    times = sorted(j.created_at for j in given)
     step = max(1, len(times) // 200)
     points = [(time, n) for n, time in enumerate(times, start=1)]
     kept = points[::step] + (points[-1:] if points and (len(points) - 1) % step else [])
@@ -132,26 +144,23 @@ def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[P
     """One sentence on what to do now."""
     if not prompts:
         return "Add prompts with `pairloop prompts add FILE`."
-    sampled = rounds[-1].round if rounds else -1
     newest = known[-1].round if known else 0
-    if newest > sampled:
+    if not rounds or newest > rounds[-1].round:
         return f"Generate answers of the round {newest} policy."
-    current = rounds[-1]
-    unsettled = current.pairs - current.settled
-    if current.triplets:
-        return f"Round {current.round} is trained. Generate the next answers."
-    if unsettled:
-        return (
-            f"Label round {current.round}: {current.settled} of {current.pairs} pairs are settled."
-        )
-    if current.decided:
-        return f"Round {current.round} is settled. Train the next policy."
-    return f"Round {current.round} has no pair with a preferred answer. Generate more answers."
+    now = rounds[-1]
+    if not now.pairs:
+        return f"Round {now.round} has answers but no pairs yet. Generate again."
+    wanted = now.pairs - now.closed + now.evaluation_pairs - now.evaluation_closed
+    if wanted:
+        return f"Label round {now.round}: {wanted:,} pairs still want votes."
+    if now.decided:
+        return f"Round {now.round} is labeled. Train the next policy."
+    return f"Round {now.round} has no pair with a preferred answer. Add prompts and generate again."
 
 
-def agreement_overview(store: Store) -> dict[str, Any]:
+def agreement_overview(store: Store, config: AnnotateConfig) -> dict[str, Any]:
     """For GET /api/agreement."""
-    return asdict(agreement_report(store))
+    return asdict(agreement_report(store, config))
 
 
 def status_overview(store: Store) -> dict[str, Any]:
@@ -216,8 +225,3 @@ def curves(events: Sequence[RunEvent], *, wanted: str) -> dict[str, list[tuple[f
             if wanted in name:
                 found.setdefault(name.replace("_", " "), []).append((x, float(value)))
     return found
-
-
-def people(rows: Sequence[LabelerRow]) -> list[LabelerRow]:
-    """Those of the labelers who are human."""
-    return [row for row in rows if row.kind == LabelerKind.HUMAN.value]

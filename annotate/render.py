@@ -94,7 +94,7 @@ def highlight_css() -> str:
         for line in f"{light}\n{dark}".splitlines()
         if ".hl-" in line and "linenos" not in line and ".hl-err " not in line
     )
-    return "\n".join(keep)
+    return "\n".join(keep).replace("font-weight: bold", "")
 
 
 def _role(role: str) -> str:

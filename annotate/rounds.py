@@ -31,6 +31,7 @@ class ChildState:
     verb: str  # "" if none was ever started here
     pid: int
     running: bool
+    stop_asked: bool
     exit_code: int | None
     seconds: float  # since it was started
     log: str  # file name in the workspace's logs folder
@@ -45,6 +46,7 @@ class RoundRunner:
         self._program = list(program or [sys.executable, "-m", "pairloop"])
         self._guard = threading.RLock()  # asking takes the file lock for a moment too
         self._child: subprocess.Popen[bytes] | None = None
+        self._stop_asked = False
 
     def start(self, verb: Verb) -> ChildState:
         """Start `pairloop VERB`; raises ConflictError while one is running."""
@@ -76,6 +78,7 @@ class RoundRunner:
                     "log": log.name,
                     "started": time.time(),
                 }
+                self._stop_asked = False
                 lock.truncate(0)
                 lock.write(json.dumps(note))
                 lock.flush()
@@ -92,6 +95,7 @@ class RoundRunner:
             verb=str(note.get("verb", "")),
             pid=int(str(note.get("pid", 0))),
             running=running,
+            stop_asked=self._stop_asked,
             exit_code=None if running else code,
             seconds=max(0.0, time.time() - float(str(note.get("started", time.time())))),
             log=str(note.get("log", "")),
@@ -102,6 +106,7 @@ class RoundRunner:
         state = self.state()
         if not state.running:
             raise ConflictError("Nothing is running, so there is nothing to stop.")
+        self._stop_asked = True
         _signal_group(state.pid, signal.SIGINT)
 
         def insist() -> None:

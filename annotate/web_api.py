@@ -148,14 +148,14 @@ def label_router(desk: Desk, workspace: Path, config: AnnotateConfig, *, notice:
     return router
 
 
-def admin_router(store: Store, runner: RoundRunner) -> APIRouter:
+def admin_router(store: Store, config: AnnotateConfig, runner: RoundRunner) -> APIRouter:
     """Routes for admins."""
     router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(admin_only)])
 
     @router.get("/agreement")
     def agreement() -> dict[str, Any]:
         """How much people agree, overall and one by one."""
-        return agreement_overview(store)
+        return agreement_overview(store, config)
 
     @router.get("/status")
     def status() -> dict[str, Any]:

@@ -56,15 +56,15 @@ def vllm_installed() -> bool:
     return find_spec("vllm") is not None
 
 
-def open_sampler(config: GenerateConfig) -> Sampler:
-    """The engine the config names, its model loaded."""
+def open_sampler(config: GenerateConfig, *, adapters: bool) -> Sampler:
+    """The engine the config names, its model loaded; adapters: whether any will be asked for."""
     engine = config.engine
     if engine is EngineName.AUTO:
         engine = EngineName.VLLM if vllm_installed() else EngineName.TRANSFORMERS
     if engine is EngineName.VLLM:
         from generate.vllm_engine import VllmSampler
 
-        return VllmSampler(config)
+        return VllmSampler(config, adapters=adapters)
     from generate.transformers_engine import TransformersSampler
 
     return TransformersSampler(config)

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from storage.errors import ConfigurationError, ModelError, NotReadyError
@@ -149,7 +150,6 @@ def compare(
     policy: Policy,
     against: Policy,
     samples: int,
-    sampler: Sampler | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Blind evaluation pairs: both policies answer the test prompts under the same settings."""
@@ -159,11 +159,12 @@ def compare(
             "There are no test prompts to compare policies on. Raise generate.test_share before "
             "adding prompts, or add more prompts."
         )
+    engine = cache(partial(open_sampler, config, adapters=True))  # one engine for both policies
     answers = []
     for one in (policy, against):
         wanted = plan(chosen, one, config, samples=samples)
         result = sample_missing(
-            store, workspace, config, one, wanted, progress=progress, sampler=sampler
+            store, workspace, config, one, wanted, progress=progress, open_engine=engine
         )
         ids = {w.response_id for w in wanted}
         answers.append(_by_prompt(r for r in responses_of(store, one.id) if r.id in ids))
@@ -217,10 +218,14 @@ def sample_missing(
     wanted: Sequence[Wanted],
     *,
     progress: Progress | None = None,
-    sampler: Sampler | None = None,
+    open_engine: Callable[[], Sampler] | None = None,
     skip_long: bool = False,
 ) -> Generated:
-    """Sample the wanted answers that are not stored yet and append them as they finish."""
+    """Sample the wanted answers that are not stored yet and append them as they finish.
+
+    open_engine is called only if something is missing: loading a model takes longer than finding
+    that there is nothing to do.
+    """
     result = Generated(policy=policy, wanted=len(wanted))
     have = response_ids_of(store, policy.id)
     missing = [w for w in wanted if w.response_id not in have]
@@ -232,7 +237,7 @@ def sample_missing(
         p.id: prompt_token_ids(tokenizer, p.messages)
         for p in {w.prompt.id: w.prompt for w in missing}.values()
     }
-    engine = sampler or open_sampler(config)
+    engine = open_engine() if open_engine else open_sampler(config, adapters=bool(policy.adapter))
     missing = _fitting(missing, ids_of, engine, config, skip_long=skip_long)
     adapter = workspace / policy.adapter if policy.adapter else None
     run = RunLog(

@@ -18,14 +18,17 @@ from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 
 WINDOW = 512  # requests in flight; a wide window keeps the engine as busy as one big call
-MAX_LORA_RANK = 64
+_LORA = {"enable_lora": True, "max_lora_rank": 64, "max_loras": 2}  # costs time even if unused
+# vLLM 0.32 rewinds a seeded request's generator after a prompt was read in parts, which a CPU
+# generator can't do ("CPU Generator does not use offset"): there, prompts are read whole.
+_CPU_SCHEDULING = {"enable_chunked_prefill": False}
 _CPU_MEMORY_SHARE = 0.1  # vLLM takes 90 % of the memory by default, also of a laptop's
 
 
 class VllmSampler:
     """One engine, base model and adapters; prefix caching lets a prompt's samples share it."""
 
-    def __init__(self, config: GenerateConfig) -> None:
+    def __init__(self, config: GenerateConfig, *, adapters: bool) -> None:
         check_model(config.model)
         if find_spec("vllm") is None:
             raise ModelError(
@@ -53,10 +56,9 @@ class VllmSampler:
                 enforce_eager=on_cpu,
                 gpu_memory_utilization=memory,
                 tensor_parallel_size=config.tensor_parallel_size,
-                enable_lora=True,
-                max_lora_rank=MAX_LORA_RANK,
-                max_loras=2,
+                **(_LORA if adapters else {}),
                 enable_prefix_caching=True,
+                **(_CPU_SCHEDULING if on_cpu else {}),
                 disable_log_stats=True,
                 seed=0,
             )

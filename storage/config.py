@@ -58,7 +58,9 @@ def section(path: Path, data: Mapping[str, Any], name: str, model: type[M]) -> M
         problems = []
         for issue in error.errors():
             key = ".".join(str(part) for part in issue["loc"])
-            where = _at(path, str(issue["loc"][0]) if issue["loc"] else name)
+            where = (
+                _at(path, str(issue["loc"][0]), inside=name) if issue["loc"] else _at(path, name)
+            )
             if issue["type"] == "extra_forbidden":
                 nearest = _nearest(key, list(model.model_fields))
                 problems.append(f"{where}: [{name}] has no key {key!r}.{nearest}")
@@ -73,9 +75,16 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _at(path: Path, key: str) -> str:
-    pattern = re.compile(rf"^\s*\[?\s*[\"']?{re.escape(key)}\b")
+def _at(path: Path, key: str, *, inside: str = "") -> str:
+    """Where a key of the section `inside` stands; without one, a section or a key above them all."""
+    wanted = re.compile(rf"\s*[\"']?{re.escape(key)}\b")
+    header = re.compile(r"\s*\[+\s*[\"']?(?P<name>[\w-]+)")
+    section = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if pattern.match(line):
+        if found := header.match(line):
+            section = found["name"]
+            if not inside and section == key:
+                return f"{path}, line {number}"
+        elif section == inside and wanted.match(line):
             return f"{path}, line {number}"
     return str(path)

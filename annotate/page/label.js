@@ -318,6 +318,7 @@ function idle(title, text) {
   app.dataset.state = "idle";
   find(".pl-idle h2").textContent = title;
   find(".pl-idle p").textContent = text;
+  find(".pl-idle button").hidden = !progress?.judged && !judged.size;
 }
 
 function showProgress() {
@@ -360,11 +361,15 @@ function complain(message) {
 }
 
 function openNote(open) {
-  const changed = find(".pl-note").hidden === open;
-  find(".pl-note").hidden = !open;
+  find(".pl-note").hidden = !open; // what is hidden loses the focus by itself
   find('[data-do="note"]').setAttribute("aria-expanded", open);
   if (open) find("#pl-note-text").focus();
-  else if (changed && app.contains(document.activeElement)) document.activeElement.blur();
+}
+
+// The first Escape leaves the field, so that keys decide again; the second folds the note.
+function leaveNote() {
+  if (find(".pl-note").contains(document.activeElement)) document.activeElement.blur();
+  else openNote(false);
 }
 
 function openDialog(name) {
@@ -448,7 +453,7 @@ function actionOf(event) {
 }
 
 listen(window, "keydown", (event) => {
-  if (event.key === "Escape" && !find(".pl-note").hidden) openNote(false);
+  if (event.key === "Escape" && !find(".pl-note").hidden) leaveNote();
   if (event.repeat || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (isTyping(event.target) || app.querySelector("dialog[open]")) return;
   const action = actionOf(event);

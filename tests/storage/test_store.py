@@ -1,0 +1,342 @@
+"""The store: what was appended is found, whoever holds the file and however they ended."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
+from uuid import uuid4
+
+import duckdb
+import pytest
+from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import storage.store
+from storage import records
+from storage.errors import StoreError, WorkspaceError
+from storage.records import Message, Verdict
+from storage.sql_files import queries
+from storage.store import Store
+
+ROOT = Path(__file__).parents[2]
+# Appends one judgment per line of its input and acknowledges each.
+APPENDER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from factories import make_judgment
+from storage.records import Verdict
+from storage.store import Store
+with Store(Path(sys.argv[1]), hold=sys.argv[2] == "hold") as store:
+    print("ready", flush=True)
+    for line in sys.stdin:
+        store.append([make_judgment("c1:x", line.strip(), Verdict.TIE)])
+        print(line.strip(), flush=True)
+"""
+FOREIGN = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('ready', flush=True); input()"
+
+# How to find a record again, and the field that tells it from all others.
+READ: Mapping[type, tuple[str, str, str]] = {
+    records.Prompt: ("prompts_by_ids", "id", "ids"),
+    records.Policy: ("policies_all", "id", ""),
+    records.Response: ("responses_by_ids", "id", "ids"),
+    records.Pair: ("pairs_all", "id", ""),
+    records.Presentation: ("presentation_by_id", "id", "id"),
+    records.Judgment: ("judgment_events_all", "id", ""),
+    records.Labeler: ("labelers_all", "name", ""),
+    records.Session: ("session_by_token", "token_hash", "token_hash"),
+    records.Consensus: ("consensus_all", "pair_id", ""),
+    records.Triplet: ("triplets_of_run", "run_id", "run_id"),
+    records.Run: ("runs_with_state", "id", ""),
+    records.RunEvent: ("events_of_run", "run_id", "run_id"),
+}
+texts = st.text() | st.sampled_from(
+    [
+        "",
+        "\0",
+        "a\0b",
+        'it\'s "so" \\n `x` $name $$',
+        "🦆👩‍👩‍👧 é e\u0301",
+        "\u202eשלום\u202c مرحبا",
+        "\u2028\r\n\t",
+    ]
+)
+words = st.lists(texts, max_size=3).map(tuple)
+
+
+def values_of(hint: object) -> st.SearchStrategy:
+    """Anything a field of this type may hold."""
+    if get_origin(hint) is UnionType:
+        return st.one_of(*(values_of(kind) for kind in get_args(hint)))
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        if item is int:
+            return st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple)
+        if item is Message:
+            turn = st.builds(lambda r, c: Message(role=r, content=c), texts, texts)
+            return st.lists(turn, min_size=1, max_size=3).map(tuple)
+        return words
+    if get_origin(hint) is not None:  # Mapping
+        value = st.integers() if get_args(hint)[1] is object else texts
+        numbers = st.floats(allow_nan=False, allow_infinity=False)
+        return st.dictionaries(texts, numbers if get_args(hint)[1] is float else value, max_size=3)
+    plain = {
+        type(None): st.none(),
+        str: texts,
+        bool: st.booleans(),
+        int: st.integers(-(2**63), 2**63 - 1),
+        float: st.floats(allow_nan=False),
+        datetime: st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)),
+    }
+    return plain[hint] if hint in plain else st.sampled_from(hint)
+
+
+def build(kind: type, data: st.DataObject) -> records.Record:
+    hints = get_type_hints(kind)
+    row = {f.name: data.draw(values_of(hints[f.name]), label=f.name) for f in fields(kind)}
+    row |= dict.fromkeys({READ[kind][1], "id"} & row.keys(), uuid4().hex)
+    try:
+        return kind(**row)
+    except ValueError:  # the record's own rules, tested in test_records.py
+        assume(condition=False)
+        raise
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts Python processes that say "ready" and ends them with the test."""
+    started = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Iterator[Store]:
+    """A store of this process, open all the time."""
+    store = Store(tmp_path_factory.mktemp("own") / "pairloop.duckdb")
+    with store.connected():
+        yield store
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Store]:
+    """A store that another process holds and serves."""
+    database = tmp_path_factory.mktemp("served") / "pairloop.duckdb"
+    command = [sys.executable, "-c", APPENDER, str(database), "hold"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline().strip() == "ready"
+        yield Store(database)
+        holder.stdin.close()
+
+
+def found(store: Store, row: records.Record) -> list[records.Record]:
+    """The records stored under this one's key."""
+    query, key, parameter = READ[type(row)]
+    value = getattr(row, key)
+    params = {parameter: [value] if parameter == "ids" else value} if parameter else {}
+    return [r for r in store.read(type(row), query, **params) if getattr(r, key) == value]
+
+
+ANY_DATA = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+
+
+@pytest.mark.parametrize("kind", READ, ids=lambda k: k.__name__)
+@ANY_DATA
+@given(data=st.data())
+def test_every_kind_of_record_comes_back_as_it_was(own, kind, data):
+    row = build(kind, data)
+    own.append([row])
+    assert found(own, row) == [row]
+
+
+@pytest.mark.parametrize("kind", READ, ids=lambda k: k.__name__)
+@settings(ANY_DATA, max_examples=2)
+@given(data=st.data())
+def test_every_kind_of_record_comes_back_from_another_process_that_holds_the_file(
+    served, kind, data
+):
+    row = build(kind, data)
+    served.append([row])
+    assert found(served, row) == [row]
+
+
+@pytest.mark.parametrize("where", ["own", "served"])
+@pytest.mark.parametrize("name", queries())
+def test_every_named_query_runs_on_what_is_not_there(request, where, name):
+    store = request.getfixturevalue(where)
+    parameters = set(re.findall(r"\$(\w+)", queries()[name]))
+    known = {"round": -5, "ids": ["nobody"], "purposes": ["nothing"]}
+    table = store.table(name, **{p: known.get(p, "nobody") for p in parameters})
+    assert table.num_rows == 0 or not parameters
+
+
+def test_an_empty_append_does_nothing(tmp_path):
+    Store(tmp_path / "pairloop.duckdb").append([])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_of_two_kinds_in_one_append_are_refused_and_none_is_stored(own):
+    prompt, policy = make_prompt("mixed"), make_policy()
+    with pytest.raises(TypeError, match=r"one kind of record at a time.*Policy.*Prompt"):
+        own.append([prompt, policy])
+    assert found(own, prompt) == []
+
+
+def test_a_row_that_cannot_be_stored_keeps_the_whole_append_out(own):
+    good, bad = make_prompt("good one"), make_prompt("half a pair: \ud800")
+    with pytest.raises(ValueError):
+        own.append([good, bad])
+    assert found(own, good) == []
+
+
+def test_the_same_content_stored_twice_shows_once_as_it_was_first(tmp_path):
+    store = Store(tmp_path / "pairloop.duckdb")
+    first = make_prompt("What is tea?", source="first.jsonl")
+    again = make_prompt("What is tea?", source="again.jsonl", created_at=NOW + timedelta(seconds=1))
+    for row in (first, again, first):
+        store.append([row])
+    assert store.read(records.Prompt, "prompts_all") == [first]
+
+
+def test_the_latest_revision_counts_and_a_withdrawn_judgment_disappears(tmp_path):
+    store = Store(tmp_path / "pairloop.duckdb")
+    prompt, policy = make_prompt(), make_policy()
+    pair = make_pair(*(make_response(prompt, policy, "x", index=i) for i in range(2)))
+    first = make_judgment(pair, "ann", Verdict.FIRST)
+    changed = make_judgment(pair, "ann", Verdict.TIE, revision=1)
+    others = make_judgment(pair, "bob", Verdict.SECOND)
+    undone = make_judgment(pair, "ann", Verdict.TIE, revision=2, withdrawn=True)
+    anew = make_judgment(pair, "ann", Verdict.SECOND, revision=3)
+
+    def present() -> dict[str, records.Judgment]:
+        return {j.labeler: j for j in store.read(records.Judgment, "judgments_present")}
+
+    store.append([changed, others, first])  # whatever order they arrive in
+    assert present() == {"ann": changed, "bob": others}
+    store.append([undone])
+    assert present() == {"bob": others}
+    store.append([anew])
+    assert present() == {"ann": anew, "bob": others}
+    assert len(store.query("judgment_events_all")) == 5
+
+
+def test_what_was_acknowledged_survives_a_kill_right_after(tmp_path, child):
+    """Alternately as the labeling server, which holds the file, and as any other command."""
+    database = tmp_path / "pairloop.duckdb"
+    acknowledged = []
+    for i in range(10):
+        process = child(APPENDER, database, "hold" if i % 2 else "pass")
+        assert process.stdout.readline().strip() == "ready"
+        process.stdin.write(f"labeler {i}\nlabeler {i} again\nlabeler {i} once more\n")
+        process.stdin.flush()
+        acknowledged.append(process.stdout.readline().strip())
+        process.kill()
+        process.wait()
+    assert acknowledged == [f"labeler {i}" for i in range(10)]
+    stored = Store(database).read(records.Judgment, "judgments_present")
+    assert set(acknowledged) <= {j.labeler for j in stored}
+
+
+def test_two_commands_that_append_at_the_same_time_both_succeed(tmp_path, child):
+    """Neither holds the file for long: each waits for the other's turn to end."""
+    database = tmp_path / "pairloop.duckdb"
+    names = {who: [f"{who} {i}" for i in range(15)] for who in ("one", "two")}
+    running = {who: child(APPENDER, database, "pass") for who in names}
+    for who, process in running.items():
+        process.stdin.write("\n".join(names[who]) + "\n")
+        process.stdin.flush()
+    for process in running.values():
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    stored = Store(database).read(records.Judgment, "judgments_present")
+    assert {j.labeler for j in stored} == {*names["one"], *names["two"]}
+    assert len(stored) == 30
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_threads_share_one_store(tmp_path, hold):
+    def work(who: str) -> None:
+        for i in range(5):
+            store.append([make_judgment("c1:x", f"{who} {i}", Verdict.TIE)])
+
+    with Store(tmp_path / "pairloop.duckdb", hold=hold) as store:
+        threads = [Thread(target=work, args=(f"thread {k}",)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(store.query("judgments_present")) == 20
+
+
+def test_a_file_held_by_a_stranger_is_an_error_that_names_the_process(tmp_path, child, monkeypatch):
+    monkeypatch.setattr(storage.store, "WAIT_SECONDS", 0.2)
+    database = tmp_path / "pairloop.duckdb"
+    stranger = child(FOREIGN, database)
+    assert stranger.stdout.readline().strip() == "ready"
+    for hold in (False, True):
+        with pytest.raises(StoreError, match=rf"in use by process {stranger.pid} \(python"):
+            Store(database, hold=hold).query("prompts_all")
+
+
+def test_a_second_labeling_server_is_told_that_there_is_one(served):
+    with pytest.raises(StoreError, match="already served by another `pairloop annotate`"):
+        Store(served.database, hold=True)
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_as_it_was(tmp_path):
+    database = tmp_path / "pairloop.duckdb"
+    Store(database).append([make_prompt()])
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("insert into schema_versions values (999, now()::timestamp)")
+    before = database.read_bytes()
+    with pytest.raises(WorkspaceError, match=r"newer pairloop \(schema 999.*Nothing was changed"):
+        Store(database).query("prompts_all")
+    with pytest.raises(WorkspaceError):
+        Store(database, hold=True)
+    assert database.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [database]
+
+
+@pytest.mark.parametrize("content", [b"dear diary, " * 1000, b"\0" * 8192])
+def test_a_file_that_is_no_database_is_an_error_that_says_what_to_do(tmp_path, content):
+    database = tmp_path / "pairloop.duckdb"
+    database.write_bytes(content)
+    with pytest.raises(StoreError, match=r"pairloop.duckdb can't be opened.*(copy|away)"):
+        Store(database).query("prompts_all")
+    assert database.read_bytes() == content
+
+
+def test_a_closed_store_that_held_the_file_says_that_it_is_closed(tmp_path):
+    store = Store(tmp_path / "pairloop.duckdb", hold=True)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.query("prompts_all")
+    assert Store(store.database).query("prompts_all") == []
