@@ -116,7 +116,7 @@ class Desk:
         self._guideline = ""
         self._presentations: dict[str, Presentation] = {}
         self._mine: dict[str, dict[str, Judgment]] = defaultdict(dict)  # labeler -> pair, in order
-        self._keys: set[str] = set()
+        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
         self._settled: set[str] = set()
         settle(store, config)
         self._look(force=True)
@@ -146,12 +146,17 @@ class Desk:
         """Store a judgment; the same key again changes nothing.
 
         Raises InputError for what is not a judgment and ConflictError for a presentation that is
-        unknown, or another person's.
+        unknown, or another person's, and for a key that another judgment has.
         """
         _check(submission)
         with self._lock:
+            shown = self._own_presentation(labeler, submission.presentation)
+            if self._known(submission.key, labeler) not in (None, shown.pair_id):
+                raise ConflictError(
+                    "This judgment came with the key of another one, so it was not stored. "
+                    "Reload the page and judge the pair again."
+                )
             if submission.key not in self._keys:
-                shown = self._own_presentation(labeler, submission.presentation)
                 self._store_judgment(
                     Judgment(
                         id=submission.key,
@@ -171,24 +176,29 @@ class Desk:
             return self._progress(labeler)
 
     def undo(self, labeler: str, *, key: str) -> Card | None:
-        """Withdraw this person's latest judgment and give its card back; None if there is none."""
+        """Withdraw this person's latest judgment and give its card back; None if there is none.
+
+        The same key again changes nothing and gives the same card.
+        """
         with self._lock:
-            mine = self._mine[labeler]
-            if not mine:
-                return None
-            last = next(reversed(mine.values()))
-            if key not in self._keys:
+            pair_id = self._known(key, labeler)
+            if pair_id is None:
+                mine = self._mine[labeler]
+                if not mine:
+                    return None
+                last = next(reversed(mine.values()))
+                pair_id = last.pair_id
                 self._store_judgment(
                     replace(
                         last,
                         id=key,
-                        revision=self._queue.next_revision(last.pair_id, labeler),
+                        revision=self._queue.next_revision(pair_id, labeler),
                         withdrawn=True,
                         created_at=utc_now(),
                     )
                 )
-                self._queue.lease(last.pair_id, labeler, now=time.monotonic())
-            pair = self._queue.pair(last.pair_id)
+                self._queue.lease(pair_id, labeler, now=time.monotonic())
+            pair = self._queue.pair(pair_id)
             assert pair is not None, "a judged pair is in the queue"
             shown = self._presentation(pair, labeler)
         return self._cards([pair], [shown])[0]
@@ -210,7 +220,7 @@ class Desk:
             self._seen_rows = rows
 
     def _count(self, judgment: Judgment) -> None:
-        self._keys.add(judgment.id)
+        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
         self._queue.record(judgment)
         mine = self._mine[judgment.labeler]
         mine.pop(judgment.pair_id, None)
@@ -248,6 +258,15 @@ class Desk:
             guideline=self._guideline,
             created_at=utc_now(),
         )
+
+    def _known(self, key: str, labeler: str) -> str | None:
+        """The pair of the judgment that already has this key, None for a new key."""
+        who, pair_id = self._keys.get(key, (labeler, None))
+        if who != labeler:
+            raise ConflictError(
+                "This request came with the key of another person's request. Reload the page."
+            )
+        return pair_id
 
     def _own_presentation(self, labeler: str, presentation_id: str) -> Presentation:
         shown = self._presentations.get(presentation_id)
@@ -304,5 +323,8 @@ def _check(submission: Submission) -> None:
         raise InputError(f"A strength goes with left or right, not with {submission.choice}.")
     if not 0 <= submission.seconds <= MAX_SECONDS:
         raise InputError(f"seconds must be between 0 and {MAX_SECONDS:.0f}.")
+    texts = (submission.key, submission.rationale, *submission.flags)
+    if any(0xD800 <= ord(c) <= 0xDFFF for text in texts for c in text):
+        raise InputError("The judgment holds half of a surrogate pair, which is no character.")
     if len(submission.rationale) > MAX_RATIONALE_CHARS:
         raise InputError(f"The rationale is longer than {MAX_RATIONALE_CHARS} characters.")

@@ -96,7 +96,7 @@ class PairQueue:
             for s in self._undecided.values()
             if s.pair.id not in have and self._open(s, labeler, now)
         ]
-        candidates.sort(key=lambda s: (labeler not in s.leases, -len(s.judged), s.shuffle))
+        candidates.sort(key=lambda s: (labeler not in s.leases, -len(s.verdicts()), s.shuffle))
         for state in candidates[:count]:
             state.leases[labeler] = until
         return [state.pair for state in candidates[:count]]

@@ -111,6 +111,8 @@ def random_pairs(
         chance.shuffle(usable)
         spread = sorted(combinations(range(len(usable)), 2), key=lambda ij: (ij[1], ij[0]))
         fresh = [(i, i + 1) for i in range(0, len(usable) - 1, 2)]
+        if len(usable) % 2:
+            fresh.append((0, len(usable) - 1))
         order = fresh + [ij for ij in spread if ij not in fresh]
         for i, j in order[:pairs_per_prompt]:
             pairs.append(

@@ -8,6 +8,7 @@ Every bad row of every file is reported in one error and nothing is stored.
 
 import csv
 import hashlib
+import io
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from storage.errors import InputError
 from storage.records import Message, Prompt, Split
 
@@ -25,6 +27,7 @@ ROLES = ("system", "user", "assistant")
 KEYS = ("prompt", "messages", "system", "tags", "source")
 HUB = "hf:"
 MAX_REPORTED = 50
+HALF = "holds half of a surrogate pair, which is no character"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,11 @@ def read_prompts(
             problem = row.problem
             if not problem:
                 messages, problem = _messages(row.values)
-            tags, tag_problem = _tags(row.values.get("tags"))
-            problem = problem or tag_problem
+            tags, other_problem = _tags(row.values.get("tags"))
+            name = str(row.values.get("source") or Path(source).name)
+            if _broken(name):
+                other_problem = f"'source' {HALF}"
+            problem = problem or other_problem
             if problem:
                 problems.append(f"{row.where}: {problem}")
                 continue
@@ -87,7 +93,7 @@ def read_prompts(
                 Prompt(
                     id=Prompt.id_of(messages),
                     messages=tuple(messages),
-                    source=str(row.values.get("source") or Path(source).name),
+                    source=name,
                     split=split_of(
                         messages, validation_share=validation_share, test_share=test_share
                     ),
@@ -153,6 +159,9 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
                 where=where, values={}, problem=f"not JSON ({error.msg}, column {error.colno})"
             )
             continue
+        except ValueError as error:  # a number of thousands of digits
+            yield Row(where=where, values={}, problem=f"not usable JSON ({error})")
+            continue
         except RecursionError:
             yield Row(where=where, values={}, problem="not usable JSON (nested too deeply)")
             continue
@@ -165,14 +174,16 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    reader = csv.DictReader(_text(path).splitlines(keepends=True), strict=True)
+    # Not splitlines(): it breaks at U+2028, form feeds and the like, which end no row.
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
     while True:
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(where=f"{path}, line {reader.line_num}", values={}, problem=str(error))
+            # Where the row begins: an open quote is noticed at the end of the file only.
+            yield Row(where=f"{path}, line {reader.line_num + 1}", values={}, problem=str(error))
             return
         where = f"{path}, line {reader.line_num}"
         if None in values:
@@ -238,11 +249,8 @@ def _messages(values: Mapping[str, Any]) -> tuple[list[Message], str]:
             return [], f"turn {number} has role {role!r}; known roles: {', '.join(ROLES)}"
         if not isinstance(content, str) or not content.strip():
             return [], f"turn {number} ({role}) has no text"
-        if any(0xD800 <= ord(c) <= 0xDFFF for c in content):
-            return (
-                [],
-                f"turn {number} ({role}) holds half of a surrogate pair, which is no character",
-            )
+        if _broken(content):
+            return [], f"turn {number} ({role}) {HALF}"
         messages.append(Message(role=role, content=content))
     if not messages or messages[-1].role != "user":
         return [], "the last turn must be the user's: that is what the model answers"
@@ -253,7 +261,14 @@ def _tags(value: object) -> tuple[tuple[str, ...], str]:
     if value is None or value == "":
         return (), ""
     if isinstance(value, str):
-        return tuple(tag.strip() for tag in value.split(",") if tag.strip()), ""
-    if isinstance(value, list) and all(isinstance(tag, str) for tag in value):
-        return tuple(value), ""
-    return (), "'tags' must be a list of words, or one text with commas"
+        value = [tag.strip() for tag in value.split(",") if tag.strip()]
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        return (), "'tags' must be a list of words, or one text with commas"
+    if any(map(_broken, value)):
+        return (), f"'tags' {HALF}"
+    return tuple(value), ""
+
+
+def _broken(text: str) -> bool:
+    """Whether a text holds what JSON can write and no encoding can: one half of a surrogate pair."""
+    return any(0xD800 <= ord(c) <= 0xDFFF for c in text)

@@ -1,6 +1,7 @@
 """The verbs of the loop: generate, annotate, train, evaluate, demo."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -221,6 +222,9 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Try the whole loop with a bundled micro model: no GPU, no network."""
+    # On many threads a micro model mostly waits for them; nothing is ever fetched.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if simulate:
         from pairloop.demo.simulate import simulate_loop
 

@@ -78,7 +78,7 @@ def _nearest(name: str, known: list[str]) -> str:
 def _at(path: Path, key: str, *, inside: str = "") -> str:
     """Where a key of the section `inside` stands; without one, a section or a key above them all."""
     wanted = re.compile(rf"\s*[\"']?{re.escape(key)}\b")
-    header = re.compile(r"\s*\[+\s*[\"']?(?P<name>[\w-]+)")
+    header = re.compile(r"\s*\[+\s*[\"']?(?P<name>[\w-]+)[\"']?\s*[\].]")
     section = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if found := header.match(line):

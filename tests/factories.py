@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from annotate.accounts import add_labeler
@@ -106,7 +106,9 @@ def make_judgment(
     strength: Strength | None = None,
     seconds: float = 5.0,
     presentation: str = "s1:none",
+    minute: int = 0,
 ) -> Judgment:
+    """A judgment made so many minutes after NOW."""
     pair_id = pair if isinstance(pair, str) else pair.id
     return Judgment(
         id=f"{pair_id}/{labeler}/{revision}",
@@ -118,7 +120,7 @@ def make_judgment(
         strength=strength,
         withdrawn=withdrawn,
         seconds=seconds,
-        created_at=NOW,
+        created_at=NOW + timedelta(minutes=minute),
     )
 
 

@@ -2,8 +2,8 @@
 
     python -m pairloop.demo.build_model
 
-Measured on two CPU cores shared with other work: 1500 steps, 17 minutes (9 to 10 on free cores),
-held-out loss 0.349 per answer token. The same command uses a GPU where there is one.
+Measured on two CPU cores that other work shared: 1500 steps, 17 minutes (about 11 at the speed of
+its undisturbed stretches), held-out loss 0.349 per answer token. A GPU is used where there is one.
 The result is a Llama of 1.8 million float32 weights with its own tokenizer and chat template.
 Only the assistant's tokens are trained on, the end-of-turn token among them.
 """

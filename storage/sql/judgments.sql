@@ -40,6 +40,30 @@ order by created_at, id;
 
 -- name: votes_by_pair
 -- One row per counting vote on a training pair, for the agreement statistics.
+-- place: when its labeler began to have a vote there, whatever they changed since without taking it
+-- back; people and models are counted apart.
+with withdrawals as (
+    select
+        pair_id,
+        labeler,
+        max(revision) as revision
+    from judgment_events
+    where withdrawn
+    group by pair_id, labeler
+),
+
+beginnings as (
+    select
+        e.pair_id,
+        e.labeler,
+        min(e.created_at) as began_at
+    from judgment_events as e
+    left join withdrawals as w on w.pair_id = e.pair_id and w.labeler = e.labeler
+    where e.verdict <> 'skip'
+        and e.revision > coalesce(w.revision, -1)
+    group by e.pair_id, e.labeler
+)
+
 select
     j.pair_id,
     j.labeler,
@@ -50,9 +74,13 @@ select
     p.purpose,
     s.first_side,
     l.kind,
-    row_number() over (partition by j.pair_id order by j.created_at, j.id) as place
+    row_number() over (
+        partition by j.pair_id, coalesce(l.kind, 'human')
+        order by b.began_at, j.id
+    ) as place
 from judgments as j
 inner join pairs as p on p.id = j.pair_id
+inner join beginnings as b on b.pair_id = j.pair_id and b.labeler = j.labeler
 left join presentations as s on s.id = j.presentation_id
 left join labelers as l on l.name = j.labeler
 where j.verdict <> 'skip'

@@ -7,6 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from annotate.math_html import tex_to_html
 from annotate.render import (
     highlight_css,
@@ -15,18 +18,66 @@ from annotate.render import (
     render_messages,
     visible,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from storage.records import Message
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "ui_samples.jsonl"
 
-TAGS = set(
-    "div p span pre code h3 h4 h5 h6 ul ol li blockquote table thead tbody tr th td em strong s a br "
-    "hr math semantics annotation mrow mi mo mn ms mtext mspace mfrac msqrt mroot msub msup msubsup "
-    "munder mover munderover mmultiscripts mprescripts none mtable mtr mtd mstyle mpadded menclose "
-    "mfenced".split()
-)
+TAGS = {
+    "div",
+    "p",
+    "span",
+    "pre",
+    "code",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "em",
+    "strong",
+    "s",
+    "a",
+    "br",
+    "hr",
+    "math",
+    "semantics",
+    "annotation",
+    "mrow",
+    "mi",
+    "mo",
+    "mn",
+    "ms",
+    "mtext",
+    "mspace",
+    "mfrac",
+    "msqrt",
+    "mroot",
+    "msub",
+    "msup",
+    "msubsup",
+    "munder",
+    "mover",
+    "munderover",
+    "mmultiscripts",
+    "mprescripts",
+    "none",
+    "mtable",
+    "mtr",
+    "mtd",
+    "mstyle",
+    "mpadded",
+    "menclose",
+    "mfenced",
+}
 ATTRIBUTES = re.compile(
     r"class|dir|href|title|rel|target|start|style|display|displaystyle|scriptlevel|mathvariant"
     r"|stretchy|fence|separators?|accent|accentunder|movablelimits|largeop|symmetric|form"
@@ -52,10 +103,10 @@ HOSTILE = [
     "[x](&#106;avascript:alert(1))",
     "[x](data:text/html;base64,PHNjcmlwdD4=)",
     "[x](vbscript:x) [y](file:///etc/passwd) [z](/logout) [w](//evil.example)",
-    "<javascript:alert(1)> <https://ok.example/?a=\"onmouseover=alert(1)>",
+    '<javascript:alert(1)> <https://ok.example/?a="onmouseover=alert(1)>',
     '[x](https://ok.example "onmouseover=alert(1)")',
     "![x](https://evil.example/p.png) ![y](/logout) ![z](data:image/svg+xml,<svg>)",
-    "![a](https://evil.example/\"onerror=alert(1))",
+    '![a](https://evil.example/"onerror=alert(1))',
     '```"><script>alert(1)</script>\nx\n```',
     "```html\n<script>alert(1)</script>\n```",
     "`<img src=x onerror=alert(1)>`",
@@ -186,7 +237,11 @@ def test_formulas_become_mathml(text, display):
 
 
 def test_tex_that_cannot_be_converted_stays_as_written():
-    for source in (r"\(\frac{\)", r"$\newcommand{\x}{y}\x$", "$" + "{" * 200 + "x" + "}" * 200 + "$"):
+    for source in (
+        r"\(\frac{\)",
+        r"$\newcommand{\x}{y}\x$",
+        "$" + "{" * 200 + "x" + "}" * 200 + "$",
+    ):
         assert source in html.unescape(render_markdown(source))
 
 
@@ -258,8 +313,20 @@ def test_any_text_renders_to_safe_html_with_all_its_letters(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 20000, "![[" * 5000, "$" * 50000, "$a " * 20000, "\\(" * 20000, "*" * 20000]
-    + ["`" * 20000 + "a", "<" * 50000, ">" * 50000, "a**b" * 10000, "\\[ " * 10000, "a $$ " * 9000],
+    [
+        "[" * 20000,
+        "![[" * 5000,
+        "$" * 50000,
+        "$a " * 20000,
+        "\\(" * 20000,
+        "*" * 20000,
+        "`" * 20000 + "a",
+        "<" * 50000,
+        ">" * 50000,
+        "a**b" * 10000,
+        "\\[ " * 10000,
+        "a $$ " * 9000,
+    ],
     ids=lambda text: text[:6],
 )
 def test_hostile_repetition_is_rendered_quickly(text):
@@ -295,7 +362,9 @@ def sample_texts():
             texts += [turn["content"] for turn in answer.get("conversation_tail", [])]
         for key in ("conversation", "conversations"):
             for turn in row.get(key, []):
-                texts += [turn["content"]] if isinstance(turn, dict) else [t["content"] for t in turn]
+                texts += (
+                    [turn["content"]] if isinstance(turn, dict) else [t["content"] for t in turn]
+                )
         yield row["id"], row["tags"], texts
 
 

@@ -1,0 +1,132 @@
+"""What votes add up to: the order they came in never matters, a tie is never a preference."""
+
+from collections import Counter
+
+import pytest
+from factories import NOW, fill_store, make_judgment, open_store
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotate.config import AnnotateConfig
+from annotate.consensus import consensus_of, majority, settle, votes_wanted
+from storage.pairs import consensus_by_pair
+from storage.records import Consensus, Purpose, Verdict
+
+F, S, T, B, SKIP = Verdict
+CONFIG = AnnotateConfig()
+votes = st.lists(st.sampled_from(Verdict), max_size=7)
+configs = st.builds(AnnotateConfig, votes_per_pair=st.integers(1, 4), tie_breaker=st.booleans())
+
+
+def settled(verdicts: list[Verdict], config: AnnotateConfig = CONFIG, **changes) -> Consensus:
+    judgments = [make_judgment("c1:x", f"labeler {i}", v) for i, v in enumerate(verdicts)]
+    values = {"purpose": Purpose.TRAIN, "events": len(judgments)} | changes
+    return consensus_of("c1:x", judgments, config=config, now=NOW, **values)
+
+
+@given(votes.flatmap(lambda v: st.tuples(st.just(v), st.permutations(v))), configs)
+def test_the_order_of_the_votes_does_not_matter(both, config):
+    one, other = both
+    assert settled(one, config) == settled(other, config)
+
+
+@given(votes, configs)
+def test_swapping_every_vote_swaps_the_consensus(verdicts, config):
+    one, other = settled(verdicts, config), settled([v.swapped() for v in verdicts], config)
+    assert other.verdict == (one.verdict.swapped() if one.verdict else None)
+    assert other.probability_first == pytest.approx(1 - one.probability_first)
+    assert (other.settled, other.closed, other.reason) == (one.settled, one.closed, one.reason)
+
+
+@given(votes, configs)
+def test_a_consensus_counts_every_vote_once_and_no_skip(verdicts, config):
+    found, count = settled(verdicts, config), Counter(verdicts)
+    assert (found.first_votes, found.second_votes) == (count[F], count[S])
+    assert (found.tie_votes, found.both_bad_votes) == (count[T], count[B])
+    assert found.votes == len(verdicts) - count[SKIP]
+    assert 0 < found.probability_first < 1
+    assert found.settled == (found.verdict is not None)
+    assert found.verdict is not SKIP
+    assert found.closed or not found.settled
+
+
+@given(votes)
+def test_a_majority_is_more_than_half(verdicts):
+    counted = [v for v in verdicts if v is not SKIP]
+    winner = majority(verdicts)
+    assert winner is None or 2 * counted.count(winner) > len(counted)
+    assert winner is not None or all(2 * counted.count(v) <= len(counted) for v in Verdict)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "closed", "reason"),
+    [
+        ([], None, False, "0 of 2 votes"),
+        ([F], None, False, "1 of 2 votes"),
+        ([F, SKIP], None, False, "1 of 2 votes"),
+        ([F, F], F, True, "2 of 2 votes agree"),
+        ([S, SKIP, S], S, True, "2 of 2 votes agree"),
+        ([T, T], T, True, "2 of 2 votes agree"),
+        ([B, B], B, True, "2 of 2 votes agree"),
+        ([F, S], None, False, "the first 2 votes differ, one more is wanted"),
+        ([T, B], None, False, "the first 2 votes differ, one more is wanted"),
+        ([F, S, F], F, True, "2 of 3 votes agree"),
+        ([F, T, T], T, True, "2 of 3 votes agree"),
+        ([F, S, T], None, True, "no majority among 3 votes"),
+        ([F, T, B], None, True, "no majority among 3 votes"),
+        ([F, F, S, S], None, True, "no majority among 4 votes"),
+    ],
+    ids=lambda x: "-".join(x) or "none" if isinstance(x, list) else None,
+)
+def test_two_agreeing_votes_settle_and_a_third_is_asked_for_where_they_differ(
+    verdicts, verdict, closed, reason
+):
+    """A tie and "both bad" are verdicts of their own: neither is added to the other."""
+    found = settled(verdicts)
+    assert (found.verdict, found.closed, found.reason) == (verdict, closed, reason)
+
+
+def test_without_a_tie_breaker_differing_votes_stay_unsettled():
+    found = settled([F, S], AnnotateConfig(tie_breaker=False))
+    assert (found.settled, found.closed) == (False, True)
+    assert found.reason == "no majority among 2 votes"
+
+
+def test_comparisons_of_policies_have_their_own_number_of_votes():
+    config = AnnotateConfig(votes_per_pair=3, evaluation_votes=1)
+    assert settled([F], config, purpose=Purpose.EVALUATION).settled
+    assert not settled([F], config).settled
+    assert votes_wanted([F], Purpose.EVALUATION, config) == 1
+    assert votes_wanted([F, S, T], Purpose.TRAIN, config) == 4
+
+
+def test_more_votes_for_the_same_verdict_are_stronger_evidence():
+    """Beta(1, 1): (first + ties / 2 + 1) / (first + second + ties + 2)."""
+    assert settled([F, F]).probability_first == 0.75
+    assert settled([F, F, F]).probability_first == 0.8
+    assert settled([F, S]).probability_first == settled([T, T]).probability_first == 0.5
+    assert settled([F, T]).probability_first == 2.5 / 4
+    assert settled([B, B, SKIP]).probability_first == 0.5
+
+
+def test_a_pass_over_the_store_settles_what_a_kill_left_behind(tmp_path):
+    with open_store(tmp_path, hold=True) as store:
+        one, two, three, *_ = fill_store(store, pairs=4, labelers=()).pairs
+        store.append([make_judgment(p, who, F) for p in (one, two) for who in ("ann", "bob")])
+        store.append([make_judgment(two, "bob", S, revision=1)])
+        store.append([make_judgment(three, "ann", F)])
+        store.append([make_judgment(three, "ann", F, revision=1, withdrawn=True)])
+        assert settle(store, CONFIG) == 3
+        known = consensus_by_pair(store)
+        assert {p: c.verdict for p, c in known.items()} == {one.id: F, two.id: None, three.id: None}
+        assert (known[two.id].votes, known[two.id].events) == (2, 3)
+        assert (known[three.id].votes, known[three.id].events) == (0, 2)
+        assert settle(store, CONFIG) == 0
+        assert settle(store, AnnotateConfig(votes_per_pair=3)) == 3
+        assert not any(c.settled for c in consensus_by_pair(store).values())
+        assert settle(store, CONFIG) == 3
+        assert consensus_by_pair(store)[one.id].settled
+
+
+def test_an_empty_store_has_nothing_to_settle(tmp_path):
+    assert settle(open_store(tmp_path), CONFIG) == 0
