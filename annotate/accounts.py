@@ -70,7 +70,8 @@ def add_labeler(
     kind: LabelerKind = LabelerKind.HUMAN,
 ) -> Labeler:
     """Add an account; without a password it can sign in by a one-time link only."""
-    if not name.strip() or len(name) > 80 or any(ord(c) < 32 for c in name):
+    unusable = any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in name)
+    if not name.strip() or len(name) > 80 or unusable:
         raise InputError(f"{name!r} can't be a labeler's name: 1 to 80 printable characters.")
     known = judging.labelers(store).get(name)
     if known and known.active:
@@ -134,12 +135,17 @@ def start_session(store: Store, name: str, *, hours: float) -> str:
 
 
 def session_labeler(store: Store, token: str) -> Labeler | None:
-    """Who is signed in with this token: not expired, not signed out, not disabled."""
+    """Who is signed in with this token: not expired, not signed out, not disabled.
+
+    An account that was changed since, or given to somebody else, has to sign in again.
+    """
     found = judging.session(store, token_hash(token))
     if found is None or found.revoked or found.expires_at <= utc_now():
         return None
     labeler = judging.labelers(store).get(found.labeler)
-    return labeler if labeler and labeler.active else None
+    if labeler is None or not labeler.active or found.created_at < labeler.created_at:
+        return None
+    return labeler
 
 
 def end_session(store: Store, token: str) -> None:

@@ -53,7 +53,13 @@ def make_policy(number: int = 0, *, parent: Policy | None = None, **changes) -> 
 
 
 def make_response(
-    prompt: Prompt, policy: Policy, text: str, *, temperature: float = 1.0, index: int = 0, **changes
+    prompt: Prompt,
+    policy: Policy,
+    text: str,
+    *,
+    temperature: float = 1.0,
+    index: int = 0,
+    **changes,
 ) -> Response:
     sampling = Sampling(temperature=temperature, top_p=1.0, max_tokens=64, seed=7, index=index)
     values = {

@@ -56,7 +56,12 @@ def train_dpo(
     """
     import torch
     from peft import LoraConfig, PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        PrinterCallback,
+        TrainerCallback,
+    )
     from transformers.trainer_utils import get_last_checkpoint
     from trl import DPOConfig, DPOTrainer
 
@@ -87,12 +92,16 @@ def train_dpo(
             found = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
             if "loss" not in found:
                 return
-            _check_loss(found, step=state.global_step)
+            _check_loss(found, step=state.global_step, config=config)
             on_log(state.global_step, state.max_steps, found)
 
     arguments = DPOConfig(
         output_dir=str(work),
         beta=config.beta,
+        # With a share of the chosen answers' likelihood (Pang et al. 2024, RPO) the policy keeps
+        # writing what people chose instead of only moving away from what they rejected.
+        loss_type=["sigmoid", "sft"] if config.sft_weight else ["sigmoid"],
+        loss_weights=[1.0, config.sft_weight] if config.sft_weight else None,
         learning_rate=config.learning_rate,
         num_train_epochs=config.epochs,
         per_device_train_batch_size=device_batch,
@@ -121,6 +130,7 @@ def train_dpo(
         peft_config=peft_config,
         callbacks=[Watch()],
     )
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     if len(trainer.train_dataset) != len(rows):
         raise ModelError(
             f"{len(rows)} triplets went in but the trainer kept {len(trainer.train_dataset)}. "
@@ -152,17 +162,20 @@ def _dataset(rows: Sequence[Row]) -> Any:
     return Dataset.from_list([{name: row[name] for name in columns} for row in rows])
 
 
-def _check_loss(logged: Mapping[str, float], *, step: int) -> None:
-    loss = logged["loss"]
+def _check_loss(logged: Mapping[str, float], *, step: int, config: TrainConfig) -> None:
+    loss, margin = logged["loss"], logged["rewards/margins"]
     if not math.isfinite(loss):
         raise ModelError(
             f"The loss became {loss} at step {step}. Lower train.learning_rate; the last "
             "checkpoint is kept and a new run with other settings begins afresh."
         )
-    if step == 1 and abs(loss - STEP_0_LOSS) > STEP_0_TOLERANCE:
+    # The learning rate is 0 at the first step, so policy and reference are still the same.
+    wrong_loss = not config.sft_weight and abs(loss - STEP_0_LOSS) > STEP_0_TOLERANCE
+    if step == 1 and (wrong_loss or abs(margin) > STEP_0_TOLERANCE):
         raise ModelError(
-            f"The first step's loss is {loss:.4f} and not ln 2 = {STEP_0_LOSS:.4f}: the reference "
-            "is not the policy that is trained. Check that the adapter belongs to the base model."
+            f"At the first step the loss is {loss:.4f} and the reward margin {margin:.4f}, not "
+            f"ln 2 = {STEP_0_LOSS:.4f} and 0: the reference is not the policy that is trained. "
+            "Check that the adapter belongs to the base model."
         )
 
 

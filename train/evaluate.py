@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
+
 from storage.records import Verdict
 from storage.summaries import Outcome
 
@@ -40,8 +41,8 @@ def win_rate(outcomes: Sequence[Outcome], *, policy: str, against: str, seed: in
     """Of `policy` over `against` (policy ids), from the settled pairs in which the two meet.
 
     The interval resamples prompts (percentile bootstrap), because answers to one prompt stand or
-    fall together. Where every comparison came out the same way resampling shows no spread, so the
-    Wilson score interval over prompts (Wilson 1927) is taken there, which is never empty.
+    fall together. Where every prompt has the same share resampling shows no spread, so the Wilson
+    score interval over prompts (Wilson 1927) is taken there, which is never empty.
     """
     points: dict[str, list[float]] = defaultdict(list)
     wins = ties = losses = 0
@@ -85,7 +86,7 @@ def _interval(points: Sequence[Sequence[float]], *, seed: int) -> tuple[float, f
     sums = np.array([sum(p) for p in points])
     counts = np.array([len(p) for p in points], dtype=float)
     value = float(sums.sum() / counts.sum())
-    if value in (0.0, 1.0):
+    if np.ptp(sums / counts) == 0:
         low, high = wilson(value * n, n)
         return low, value, high
     rng = np.random.default_rng(seed)

@@ -29,6 +29,7 @@ let raw = false;
 let filling = false;
 let sending = false;
 let undoing = false;
+let leaving = false;
 let failures = 0; // sends that failed in a row
 let retryTimer = null;
 let pollTimer = null;
@@ -103,7 +104,8 @@ async function call(path, body) {
   }
   const answer = await fetch(path, request);
   if (answer.status === 401) {
-    location.assign("/login?again");
+    if (!leaving) location.assign("/login?again");
+    leaving = true;
     await new Promise(() => {}); // the outbox stays; nothing more happens on this page
   }
   const data = await answer.json();

@@ -1,22 +1,15 @@
 """The desk: what people see is blind, what they press is stored, and nothing is asked too often."""
 
-import random
 import shutil
-import subprocess
-import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from threading import Thread
 from uuid import uuid4
 
 import pytest
 from factories import Filled, fill_store, open_store
 
-import annotate.desk
 from annotate.config import AnnotateConfig
-from annotate.consensus import majority
 from annotate.desk import Card, Choice, Desk, Submission, to_verdict
 from storage.errors import ConflictError, InputError
 from storage.judgments import judgment_events, judgments, presentations_of
@@ -45,14 +38,6 @@ def filled(ready) -> Filled:
 def store(tmp_path, ready) -> Iterator[Store]:
     shutil.copy(ready[0], tmp_path)
     with open_store(tmp_path) as opened, opened.connected():
-        yield opened
-
-
-@pytest.fixture
-def held(tmp_path, ready) -> Iterator[Store]:
-    """As the labeling server has it: for many threads, and served to other processes."""
-    shutil.copy(ready[0], tmp_path)
-    with open_store(tmp_path, hold=True) as opened:
         yield opened
 
 
@@ -125,43 +110,6 @@ def test_left_and_right_mean_the_first_and_second_response_by_the_side_it_stood_
         **{(Choice.BOTH_BAD, s): Verdict.BOTH_BAD for s in Side},
         **{(Choice.SKIP, s): Verdict.SKIP for s in Side},
     }
-
-
-def test_twenty_people_at_once_give_every_pair_the_votes_it_needs_and_no_more(held, filled):
-    desk = Desk(held, CONFIG)
-    failures: list[BaseException] = []
-
-    def work(who: str) -> None:
-        chance = random.Random(who)
-        try:
-            while cards := desk.cards(who, count=chance.randint(1, 2), have=()):
-                for card in cards:
-                    desk.submit(who, submission(card, chance.choice([*Choice, Choice.LEFT])))
-        except BaseException as error:
-            failures.append(error)
-
-    people = [f"labeler {i}" for i in range(20)]
-    threads = [Thread(target=work, args=(who,)) for who in people]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for who in people:  # those who left while others still held the last pairs come back
-        work(who)
-
-    assert failures == []
-    stored = judgments(held)
-    assert len({(j.pair_id, j.labeler) for j in stored}) == len(judgment_events(held))
-    votes = defaultdict(list)
-    for judgment in stored:
-        if judgment.verdict is not Verdict.SKIP:
-            votes[judgment.pair_id].append(judgment.verdict)
-    known = consensus_by_pair(held)
-    for pair in filled.pairs:
-        verdicts = votes[pair.id]
-        assert len(verdicts) == (3 if majority(verdicts[:2]) is None else 2)
-        assert known[pair.id].closed
-        assert (known[pair.id].verdict, known[pair.id].votes) == (majority(verdicts), len(verdicts))
 
 
 def test_a_reload_shows_the_same_cards_with_the_same_sides(desk):
@@ -271,40 +219,3 @@ def test_a_retried_undo_takes_back_one_judgment_and_gives_the_same_card(desk, st
     assert desk.undo("ann", key=key) == cards[0]
     assert desk.undo("ann", key=uuid4().hex) is None
     assert desk.undo("bob", key=uuid4().hex) is None
-
-
-def test_a_new_desk_on_the_same_store_goes_on_where_the_last_one_was(desk, store):
-    chance = random.Random(0)
-    for who in ("ann", "bob", "cem") * 4:
-        press(desk, who, chance.choice([*Choice]))
-    desk.undo("bob", key=uuid4().hex)
-    last = press(desk, "ann", Choice.LEFT, key="k" * 32)
-    desk.submit("bob", submission(next_card(desk, "bob"), Choice.TIE))
-    again = Desk(store, CONFIG)
-    for who in ("ann", "bob", "cem", "dee"):
-        assert again.progress(who) == desk.progress(who)
-    again.submit("ann", submission(last, Choice.LEFT, key="k" * 32))
-    assert len(judgment_events(store)) == 15
-    assert again.cards("dee", count=20, have=()) == desk.cards("dee", count=20, have=())
-    assert again.undo("ann", key=uuid4().hex) == last
-
-
-def test_pairs_that_another_command_appends_show_up_while_the_desk_is_open(held, monkeypatch):
-    monkeypatch.setattr(annotate.desk, "LOOK_SECONDS", 0.0)
-    desk = Desk(held, CONFIG)
-    assert desk.progress("ann").pairs == 12
-    code = """
-import sys
-from pathlib import Path
-sys.path.insert(0, "tests")
-from factories import make_pair, make_policy, make_prompt, make_response
-from storage.store import Store
-store, prompt = Store(Path(sys.argv[1])), make_prompt("A late question")
-answers = [make_response(prompt, make_policy(), f"late {i}", index=i) for i in range(2)]
-for rows in ([prompt], answers, [make_pair(*answers)]):
-    store.append(rows)
-"""
-    subprocess.run([sys.executable, "-c", code, str(held.database)], cwd=ROOT, check=True)
-    assert desk.progress("ann").pairs == 13
-    cards = desk.cards("ann", count=20, have=())
-    assert "A late question" in {c.messages[0].content for c in cards}

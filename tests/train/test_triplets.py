@@ -1,0 +1,117 @@
+"""Pairs become training examples, or are counted as to why not."""
+
+from collections import Counter
+
+import pytest
+from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotate.config import AnnotateConfig
+from annotate.consensus import consensus_of
+from storage.records import Consensus, Pair, Purpose, Split, Verdict
+from train.triplets import Built, Drop, build_triplets
+
+F, S, T, B, SKIP = Verdict
+POLICY = make_policy()
+
+
+def case(i: int, *, split: Split = Split.TRAIN, purpose: Purpose = Purpose.TRAIN):
+    """A prompt and its pair."""
+    prompt = make_prompt(f"Question {i}", split=split)
+    answers = [make_response(prompt, POLICY, f"{i} {k}", index=k) for k in range(2)]
+    return prompt, make_pair(*answers, purpose=purpose)
+
+
+def judged(pair: Pair, verdicts: list[Verdict]) -> Consensus:
+    current = [make_judgment(pair, f"labeler {i}", v) for i, v in enumerate(verdicts)]
+    config = AnnotateConfig()
+    return consensus_of(
+        pair.id, current, purpose=Purpose.TRAIN, events=len(current), config=config, now=NOW
+    )
+
+
+def build(cases, votes) -> Built:
+    """Triplets of cases with these votes; no votes at all where a case has None."""
+    pairs = [pair for _, pair in cases]
+    found = {p.id: judged(p, v) for p, v in zip(pairs, votes, strict=True) if v is not None}
+    return build_triplets(pairs, found, {p.id: p for p, _ in cases}, run_id="run", now=NOW)
+
+
+some_cases = st.lists(
+    st.tuples(
+        st.sampled_from(Split),
+        st.sampled_from(Purpose),
+        st.none() | st.lists(st.sampled_from(Verdict), max_size=4),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(some_cases)
+def test_every_pair_is_a_triplet_or_a_counted_drop(rows):
+    cases = [case(i, split=s, purpose=p) for i, (s, p, _) in enumerate(rows)]
+    built = build(cases, [v for *_, v in rows])
+    assert len(built.triplets) + built.drops.total() == len(rows)
+    assert len({t.id for t in built.triplets}) == len(built.triplets)
+    pairs = {pair.id: (prompt, pair) for prompt, pair in cases}
+    for triplet in built.triplets:
+        prompt, pair = pairs[triplet.pair_id]
+        assert {triplet.chosen, triplet.rejected} == {pair.first, pair.second}
+        assert triplet.split is prompt.split is not Split.TEST
+        assert pair.purpose is Purpose.TRAIN
+        assert 0.5 < triplet.probability < 1
+        assert 0.5 < triplet.agreement <= 1
+    assert sum(len(built.of(s)) for s in Split) == len(built.triplets)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(Verdict), max_size=4))
+def test_swapping_the_votes_swaps_chosen_and_rejected(verdicts):
+    one, other = (build([case(0)], [v]) for v in (verdicts, [v.swapped() for v in verdicts]))
+    assert one.drops == other.drops
+    for a, b in zip(one.triplets, other.triplets, strict=True):
+        assert (a.chosen, a.rejected) == (b.rejected, b.chosen)
+        assert a.probability == pytest.approx(b.probability)
+        assert (a.agreement, a.votes) == (b.agreement, b.votes)
+
+
+@pytest.mark.parametrize(
+    ("votes", "reason"),
+    [
+        (None, Drop.NOT_JUDGED),
+        ([SKIP, SKIP], Drop.NOT_JUDGED),
+        ([F], Drop.UNSETTLED),
+        ([F, S], Drop.UNSETTLED),
+        ([F, S, T], Drop.UNSETTLED),
+        ([T, T], Drop.TIE),
+        ([F, T, T], Drop.TIE),
+        ([B, B], Drop.BOTH_BAD),
+    ],
+)
+def test_a_pair_without_a_preferred_answer_is_dropped_with_its_reason(votes, reason):
+    assert build([case(0)], [votes]) == Built(triplets=[], drops=Counter({reason: 1}))
+
+
+def test_the_preferred_answer_is_chosen_with_the_votes_behind_it():
+    prompt, pair = case(0)
+    (unanimous,) = build([(prompt, pair)], [[S, S]]).triplets
+    assert (unanimous.chosen, unanimous.rejected) == (pair.second, pair.first)
+    assert (unanimous.votes, unanimous.agreement, unanimous.probability) == (2, 1.0, 0.75)
+    (split,) = build([(prompt, pair)], [[F, S, F]]).triplets
+    assert (split.chosen, split.votes, split.agreement) == (pair.first, 3, 2 / 3)
+    assert split.probability == 3 / 5
+    assert (split.run_id, split.round, split.prompt_id) == ("run", 0, prompt.id)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.EVALUATION, Purpose.GOLD, Purpose.REPEAT])
+def test_what_policies_are_compared_on_is_never_trained_on(purpose):
+    assert build([case(0, purpose=purpose)], [[F, F]]).drops == {Drop.NOT_FOR_TRAINING: 1}
+
+
+def test_test_prompts_are_never_trained_on():
+    built = build([case(0, split=Split.TEST), case(1, split=Split.VALIDATION)], [[F, F]] * 2)
+    assert built.drops == {Drop.TEST_PROMPT: 1}
+    assert [t.split for t in built.triplets] == [Split.VALIDATION]
+    assert built.of(Split.TRAIN) == []
