@@ -49,7 +49,7 @@ def consensus_of(
     for each side: two of two votes (.75) are weaker evidence than three of three (.8).
     """
     votes = [j.verdict for j in current if j.verdict is not Verdict.SKIP]
-    count = Counter(votes)
+    count: Counter[Verdict] = Counter(votes)
     first, second, tie = (count[v] for v in (Verdict.FIRST, Verdict.SECOND, Verdict.TIE))
     verdict = majority(votes)
     planned = config.votes_for(purpose)

@@ -8,6 +8,7 @@ judge an answer they can't see.
 
 import html
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from urllib.parse import urlsplit
@@ -57,7 +58,7 @@ def render_markdown(text: str) -> str:
         return _as_source(shown)
     if not _kept(shown, body):
         return _as_source(shown)
-    return f'<div class="pl-md" dir="auto">{body}</div>'
+    return f'<div class="pl-md" dir="{_direction(shown)}">{body}</div>'
 
 
 def render_messages(messages: Sequence[Message]) -> str:
@@ -105,6 +106,13 @@ def _as_source(shown: str) -> str:
     return f'<pre class="pl-source" dir="auto">{html.escape(shown)}</pre>'
 
 
+def _direction(text: str) -> str:
+    """Which way the text as a whole reads: by its first strong character."""
+    kinds = (unicodedata.bidirectional(char) for char in text)
+    first = next((kind for kind in kinds if kind in ("L", "R", "AL")), "L")
+    return "ltr" if first == "L" else "rtl"
+
+
 def _letters(text: str) -> int:
     return sum(map(str.isalnum, text))
 
@@ -143,13 +151,11 @@ def _is_web_link(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-_DIRECTED = {"paragraph_open", "heading_open", "list_item_open", "th_open", "td_open"}
-
-
 def _set_directions(state: StateCore) -> None:
-    """Right-to-left paragraphs read right to left; links open apart and tell nobody."""
+    """Each block reads in its own direction; links open apart and tell nobody."""
     for token in state.tokens:
-        if token.type in _DIRECTED:
+        # Blocks inside keep their parent's: dir="auto" does not look into one that has its own.
+        if token.level == 0 and token.nesting == 1:
             token.attrSet("dir", "auto")
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"  # the page has its own h1 and h2

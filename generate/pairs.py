@@ -83,7 +83,7 @@ def distinct(
 
 def _chance(*parts: object) -> random.Random:
     text = "\0".join(map(str, parts))
-    return random.Random(hashlib.sha256(text.encode()).digest())  # noqa: S311 - not for secrets
+    return random.Random(hashlib.sha256(text.encode()).digest())
 
 
 def random_pairs(

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storage.records import FinishReason, Sampling
-
 from generate.config import EngineName, GenerateConfig
+from storage.records import FinishReason, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
+from generate.chat import load_tokenizer, prompt_token_ids, template_hash
+from generate.config import GenerateConfig
+from generate.pairs import Drop, Formed, policy_pairs, random_pairs
+from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.pairs import pairs_of_round
 from storage.policies import newest_policy, policies
@@ -20,11 +24,6 @@ from storage.records import Policy, Prompt, Purpose, Response, RunKind, RunStatu
 from storage.responses import response_ids_of, responses_of
 from storage.runs import RunLog
 from storage.store import Store, utc_now
-
-from generate.chat import load_tokenizer, prompt_token_ids, template_hash
-from generate.config import GenerateConfig
-from generate.pairs import Drop, Formed, policy_pairs, random_pairs
-from generate.sampler import Request, Sample, Sampler, open_sampler
 
 log = logging.getLogger(__name__)
 

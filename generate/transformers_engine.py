@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from storage.errors import ModelError
-from storage.records import FinishReason
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
@@ -25,6 +23,8 @@ from transformers import (
 from generate.chat import load_tokenizer
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
+from storage.errors import ModelError
+from storage.records import FinishReason
 
 BATCH = 128
 

@@ -10,12 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ModelError
-from storage.records import FinishReason
-
 from generate.chat import check_model
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
+from storage.errors import ModelError
+from storage.records import FinishReason
 
 WINDOW = 512  # requests in flight; a wide window keeps the engine as busy as one big call
 _LORA = {"enable_lora": True, "max_lora_rank": 64, "max_loras": 2}  # costs time even if unused

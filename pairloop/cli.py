@@ -7,9 +7,9 @@ import logging
 import sys
 
 import typer
-from storage.errors import PairloopError
 
 from pairloop import commands_data, commands_loop
+from storage.errors import PairloopError
 
 app = typer.Typer(
     name="pairloop",

@@ -50,10 +50,9 @@ def prompts_add(
 ) -> None:
     """Add prompts; those already there are left as they are."""
     from generate.prompts import read_prompts
+    from pairloop.workspace import open_workspace
     from storage.prompts import prompt_ids
     from storage.store import utc_now
-
-    from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     found = read_prompts(
@@ -88,10 +87,9 @@ def labelers_add(
 ) -> None:
     """Add a person; asks for their password."""
     from annotate.accounts import add_labeler
+    from pairloop.workspace import open_workspace
     from storage.errors import InputError
     from storage.records import Role
-
-    from pairloop.workspace import open_workspace
 
     if role not in list(Role):
         raise InputError(f"There is no role {role!r}. Known roles: {', '.join(Role)}.")
@@ -108,10 +106,9 @@ def labelers_add(
 @labelers_app.command("list")
 def labelers_list(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """List the people and models who judge."""
-    from storage.judgments import labelers
-
     from pairloop.report import table
     from pairloop.workspace import open_workspace
+    from storage.judgments import labelers
 
     with open_workspace(workspace).store() as store:
         found = list(labelers(store).values())
@@ -134,7 +131,6 @@ def labelers_disable(
 ) -> None:
     """Lock an account; its judgments stay."""
     from annotate.accounts import disable_labeler
-
     from pairloop.workspace import open_workspace
 
     with open_workspace(workspace).store() as store:
@@ -145,7 +141,6 @@ def labelers_disable(
 def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """How much labelers agree, over all rounds."""
     from annotate.agreement import agreement_report
-
     from pairloop.report import agreement_lines, table
     from pairloop.workspace import open_workspace
 
@@ -182,10 +177,9 @@ def export(
     """Write settled pairs as a dataset: Parquet, JSONL and a card."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
-    from train.export import export as write
-
     from pairloop.report import agreement_lines
     from pairloop.workspace import open_workspace
+    from train.export import export as write
 
     space = open_workspace(workspace)
     with space.store() as store:

@@ -34,12 +34,11 @@ def generate(
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
+    from pairloop.report import progress_bar
+    from pairloop.workspace import open_workspace
     from storage.prompts import prompts
     from storage.records import Split
     from storage.responses import response_ids_of
-
-    from pairloop.report import progress_bar
-    from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
@@ -77,7 +76,6 @@ def annotate(
 ) -> None:
     """Serve the labeling pages until stopped."""
     from pairloop.serve import serve
-    from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
@@ -93,12 +91,11 @@ def train(
 ) -> None:
     """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
     from annotate.consensus import settle
+    from pairloop.report import progress_bar
+    from pairloop.workspace import open_workspace
     from storage.records import Split
     from storage.store import utc_now
     from train import stage
-
-    from pairloop.report import progress_bar
-    from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
@@ -156,13 +153,12 @@ def evaluate(
 ) -> None:
     """Put two policies' answers to the test prompts before people, blind; report the win rate."""
     from generate import stage
+    from pairloop.report import progress_bar
+    from pairloop.workspace import open_workspace
     from storage.errors import ConfigurationError
     from storage.policies import find_policy
     from storage.summaries import evaluation_outcomes
     from train.evaluate import win_rate
-
-    from pairloop.report import progress_bar
-    from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:

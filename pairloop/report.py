@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from annotate.agreement import AgreementReport, Estimate
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from annotate.agreement import AgreementReport, Estimate
 from pairloop.status import LoopStatus
 
 

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 
 import uvicorn
+
 from annotate.accounts import add_labeler
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
+from pairloop.workspace import Workspace
 from storage.errors import InputError, StoreError
 from storage.judgments import labelers
 from storage.records import Role
 from storage.store import Store
-
-from pairloop.workspace import Workspace
 
 FIRST_ADMIN = "admin"
 
@@ -37,10 +37,11 @@ def serve(
     config = config.model_copy(update={"port": listener.getsockname()[1]})
     with space.store(hold=True) as store:
         names = list(logins)
-        if not any(p.active and p.role is Role.ADMIN for p in labelers(store).values()):
-            if FIRST_ADMIN not in labelers(store):
-                add_labeler(store, FIRST_ADMIN, password=None, role=Role.ADMIN)
-                names.append(FIRST_ADMIN)
+        people = labelers(store)
+        led = any(p.active and p.role is Role.ADMIN for p in people.values())
+        if not led and FIRST_ADMIN not in people:
+            add_labeler(store, FIRST_ADMIN, password=None, role=Role.ADMIN)
+            names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         app = create_app(
             desk=Desk(store, config),

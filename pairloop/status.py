@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pairloop.workspace import Workspace
 from storage.policies import policies
 from storage.prompts import prompt_ids
 from storage.records import Policy, RunStatus, Split
@@ -9,8 +10,6 @@ from storage.runs import run_events, triplets_of
 from storage.store import Store
 from storage.summaries import RoundSummary, evaluation_outcomes, round_summaries
 from train.evaluate import win_rate
-
-from pairloop.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +77,8 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
 def _counts(summary: RoundSummary | None) -> dict[str, int]:
     if summary is None:
         return {}
-    names = ("prompts", "responses", "pairs", "votes", "settled", "decided")
-    names += ("closed", "evaluation_pairs", "evaluation_closed")
+    names = ["prompts", "responses", "pairs", "votes", "settled", "decided"]
+    names += ["closed", "evaluation_pairs", "evaluation_closed"]
     return {name: getattr(summary, name) for name in names}
 
 

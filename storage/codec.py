@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -67,15 +66,12 @@ def _arrow_type(hint: Any) -> pa.DataType:
     raise AssertionError(f"no column type for {hint}: add it to storage/codec.py")
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+_HINTS: Mapping[type, Mapping[str, Any]] = {kind: get_type_hints(kind) for kind in TABLES}
 
 
-@cache
-def arrow_schema(kind: type) -> pa.Schema:
+def arrow_schema(kind: type[Record]) -> pa.Schema:
     """The columns of a record's table, in the order of its fields."""
-    hints = _hints(kind)
+    hints = _HINTS[kind]
     return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in fields(kind)])
 
 
@@ -121,5 +117,5 @@ def _value(hint: Any, cell: Any) -> Any:
 
 def decode(kind: type[R], row: Mapping[str, object]) -> R:
     """The record a row holds; columns the record does not have are ignored."""
-    hints = _hints(kind)
+    hints = _HINTS[kind]
     return kind(**{f.name: _value(hints[f.name], row[f.name]) for f in fields(kind)})

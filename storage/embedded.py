@@ -62,7 +62,7 @@ class EmbeddedConnection:
         cursor = self.connection.cursor()
         try:
             cursor.register("incoming_rows", rows)
-            cursor.execute(f'insert into "{table}" by name from incoming_rows')  # noqa: S608
+            cursor.execute(f'insert into "{table}" by name from incoming_rows')
         except duckdb.Error as error:
             raise StoreError(
                 f"{rows.num_rows} rows could not be written to {table}: {error}"

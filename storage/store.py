@@ -77,7 +77,8 @@ class Store:
 
     def query(self, name: str, **params: object) -> list[dict[str, object]]:
         """Rows of a named query (storage/sql) as dicts of plain values."""
-        return self.table(name, **params).to_pylist()
+        rows: list[dict[str, object]] = self.table(name, **params).to_pylist()
+        return rows
 
     def table(self, name: str, **params: object) -> pa.Table:
         """The same rows as an Arrow table, for work on many of them."""

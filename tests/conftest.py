@@ -7,11 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a micro model on many threads mostly waits for them
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+
+settings.register_profile("pairloop", deadline=None)  # a busy machine is no failure
+settings.load_profile("pairloop")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"

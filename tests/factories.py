@@ -142,7 +142,11 @@ class Filled:
 
 
 def fill_store(
-    store: Store, *, pairs: int = 12, labelers: Sequence[str] = ("ann", "bob"), admin: str = "lead"
+    store: Store,
+    *,
+    pairs: int = 12,
+    labelers: Sequence[str] = ("ann", "bob"),
+    admin: str | None = "lead",
 ) -> Filled:
     """A round of `pairs` prompts with two answers each, and people with PASSWORD."""
     policy = make_policy()
@@ -159,7 +163,8 @@ def fill_store(
     store.append(responses)
     store.append(formed)
     people = [add_labeler(store, name, password=PASSWORD) for name in labelers]
-    people.append(add_labeler(store, admin, password=PASSWORD, role=Role.ADMIN))
+    if admin is not None:
+        people.append(add_labeler(store, admin, password=PASSWORD, role=Role.ADMIN))
     return Filled(policy, prompts, responses, formed, people)
 
 

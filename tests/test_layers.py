@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def imports(source: str, package: str = "") -> Iterator[str]:
                 yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant))
 
 
+@cache
 def roots(file: Path) -> set[str]:
     relative = file.relative_to(ROOT)
     source = file.read_text(encoding="utf-8")

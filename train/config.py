@@ -11,7 +11,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     beta: Annotated[float, Field(gt=0)] = 0.1
-    sft_weight: Annotated[float, Field(ge=0)] = 0.0  # of the chosen answers' own loss, added to DPO's
+    sft_weight: Annotated[float, Field(ge=0)] = (
+        0.0  # of the chosen answers' own loss, added to DPO's
+    )
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # LoRA on a model of billions
     epochs: Annotated[float, Field(gt=0)] = 1.0
     batch_size: Annotated[int, Field(ge=1)] = 32  # pairs per optimizer step

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ModelError, NotReadyError
-
 from train.config import TrainConfig
 from train.rows import Row
 
@@ -30,7 +29,8 @@ OnLog = Callable[[int, int, Mapping[str, float]], None]  # step, steps, finite m
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What the run measured. heldout_accuracy: share of validation pairs whose chosen answer has
-    the higher implicit reward; nan without validation pairs."""
+    the higher implicit reward; nan without validation pairs.
+    """
 
     metrics: dict[str, float]
     history: list[dict[str, float]]
@@ -88,7 +88,7 @@ def train_dpo(
     steps = math.ceil(math.ceil(len(rows) / (device_batch * accumulate)) * config.epochs)
 
     class Watch(TrainerCallback):  # type: ignore[misc]
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
             found = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
             if "loss" not in found:
                 return
@@ -216,7 +216,8 @@ def implicit_margins(
     model: Any, tokenizer: Any, rows: Sequence[Row], *, beta: float
 ) -> list[float]:
     """Implicit reward of chosen minus rejected, per row: beta times the log-ratio to the reference
-    (Rafailov et al. 2023, section 4)."""
+    (Rafailov et al. 2023, section 4).
+    """
     import torch
 
     model.eval()

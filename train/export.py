@@ -7,7 +7,6 @@ OUT/jsonl/train.jsonl         the same rows
 """
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from storage.errors import ConflictError, NotReadyError
 from storage.pairs import consensus_by_pair, pairs
 from storage.policies import policies
@@ -23,7 +23,6 @@ from storage.prompts import prompts
 from storage.records import RunKind, RunStatus, Split
 from storage.runs import RunLog
 from storage.store import Store, utc_now
-
 from train.rows import Row, export_row, texts_of
 from train.triplets import Drop, build_triplets
 
@@ -136,7 +135,7 @@ def export(store: Store, out: Path, *, agreement: str) -> Exported:
         mark = {"run_id": run.run.id, "rows": {s: len(found) for s, found in rows.items()}}
         (partial / MARK).write_text(json.dumps(mark) + "\n", encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)
-        os.replace(partial, out)
+        partial.replace(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         run.event("export failed", status=RunStatus.FAILED)

@@ -7,7 +7,6 @@ policies/.work-<fingerprint>/; the same command on the same data and settings go
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,7 +22,6 @@ from storage.prompts import prompts
 from storage.records import Policy, Purpose, RunKind, RunStatus, Split, content_id
 from storage.runs import RunLog
 from storage.store import Store, utc_now
-
 from train.cards import loss_plot, model_card
 from train.config import TrainConfig
 from train.rows import texts_of, training_row
@@ -191,7 +189,7 @@ def _finished(folder: Path, plan: Plan) -> dict[str, object] | None:
     if report["fingerprint"] != plan.fingerprint:
         aside = folder.with_name(f"{folder.name}.unregistered-{str(report['fingerprint'])[:8]}")
         log.warning("%s is of other data or settings and was moved to %s", folder, aside.name)
-        os.replace(folder, aside)
+        folder.replace(aside)
         return None
     return report
 
@@ -202,7 +200,7 @@ def _publish(out: Path, folder: Path, report: dict[str, object]) -> None:
     (out / "README.md").write_text(model_card(report), encoding="utf-8")
     loss_plot(report, out / "loss.png")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(out, folder)
+    out.replace(folder)
 
 
 def _register(store: Store, plan: Plan, folder: Path, *, run_id: str) -> Policy:

@@ -176,7 +176,7 @@ def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, plan: 
         for group in optimizer.param_groups:
             group["lr"] = plan.peak_rate * _rate_share(step, plan=plan)
         loss = answer_loss(model, ids, labels)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -222,7 +222,7 @@ def sample(
     ).to(model.device)
     how = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {}
     made = model.generate(**inputs, max_new_tokens=max_tokens, **(how or {"do_sample": False}))
-    return tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return str(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, out: Path) -> None:
@@ -255,7 +255,7 @@ def build(plan: Plan, *, out: Path) -> float:
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    return tokenizer.encode(text, add_special_tokens=False)
+    return list(tokenizer.encode(text, add_special_tokens=False))
 
 
 def _padded(row: list[int], width: int, filler: int) -> list[int]:

@@ -5,16 +5,16 @@ import time
 from pathlib import Path
 
 import httpx
+
 from annotate.accounts import add_labeler
 from generate import stage
-from storage.judgments import judgments, labelers
-from storage.records import Role, Verdict
-
 from pairloop.demo.scripted import ScriptedLabeler, Taste
 from pairloop.demo.workspace import NOTICE, demo_workspace
 from pairloop.report import progress_bar
 from pairloop.serve import serve
 from pairloop.workspace import Workspace
+from storage.judgments import judgments, labelers
+from storage.records import Role, Verdict
 
 PERSON = "you"
 COLLEAGUES = {"robin": 0.7, "sam": 1.2, "kim": 2.0}  # name -> noise
@@ -38,7 +38,9 @@ COMPANY = """
 
 def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
     """Make the workspace, sample the first answers, serve the pages until stopped."""
-    space = demo_workspace(root, seed=seed, evaluation_votes=2 if colleagues else 1)
+    space = demo_workspace(
+        root, seed=seed, evaluation_votes=2 if colleagues else 1, pairs_per_prompt=1
+    )
     names = list(COLLEAGUES)[:colleagues]
     with space.store() as store:
         known = labelers(store)

@@ -79,7 +79,7 @@ class ScriptedLabeler:
     def __init__(self, client: httpx.Client, name: str, *, taste: Taste, seed: int) -> None:
         self.name = name
         self._taste = taste
-        self._rng = random.Random(f"{seed}/{name}")  # noqa: S311 - not for secrets
+        self._rng = random.Random(f"{seed}/{name}")
         self._client = client
 
     @classmethod

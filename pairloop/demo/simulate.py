@@ -22,16 +22,16 @@ from pathlib import Path
 
 from annotate.accounts import add_labeler
 from annotate.agreement import agreement_report
-from storage.errors import ConflictError, PairloopError
-
 from pairloop.demo.scripted import ScriptedLabeler, Taste
 from pairloop.demo.workspace import demo_workspace
 from pairloop.report import number, table
 from pairloop.status import loop_status
 from pairloop.workspace import Workspace
+from storage.errors import ConflictError, PairloopError
 
 ROUNDS = 2
-LABELERS = {"ada": 0.5, "ben": 1.0, "cleo": 2.0}  # name -> noise
+PAIRS_PER_PROMPT = 3
+LABELERS = {"ada": 0.4, "ben": 0.8, "cleo": 1.5}  # name -> noise
 EXAMINER, EXAMINER_NOISE = "examiner", 0.5
 START_SECONDS = 120.0
 
@@ -94,7 +94,7 @@ def simulate_loop(directory: Path | None, *, seed: int, invert: bool, as_json: b
 
 
 def _run(root: Path, *, seed: int, invert: bool) -> list[SimulatedRound]:
-    space = demo_workspace(root, seed=seed, evaluation_votes=1)
+    space = demo_workspace(root, seed=seed, evaluation_votes=1, pairs_per_prompt=PAIRS_PER_PROMPT)
     passwords = {name: secrets.token_urlsafe(16) for name in (*LABELERS, EXAMINER)}
     with space.store() as store:
         for name, password in passwords.items():

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from generate.prompts import read_prompts
+from pairloop.workspace import Workspace, init_workspace
 from storage.prompts import prompt_ids
 from storage.store import utc_now
-
-from pairloop.workspace import Workspace, init_workspace
 
 MODEL_DIR = Path(__file__).with_name("model")
 PROMPTS_FILE = Path(__file__).with_name("prompts.jsonl")
@@ -25,6 +24,7 @@ model = "{model}"
 temperatures = [0.7, 1.0, 1.3]
 samples_per_temperature = 2
 max_tokens = 96
+pairs_per_prompt = {pairs_per_prompt}
 seed = {seed}
 validation_share = 0.12
 test_share = 0.25
@@ -36,20 +36,27 @@ seed = {seed}
 
 [train]
 beta = 0.1
+sft_weight = 0.2                  # keeps the answers readable
 learning_rate = 1e-3              # high, as suits an adapter of a micro model
 epochs = 3
-batch_size = 16
-device_batch_size = 16
+batch_size = 8
 max_length = 512
 min_triplets = 20
 seed = {seed}
 """
 
 
-def demo_workspace(root: Path, *, seed: int, evaluation_votes: int) -> Workspace:
+def demo_workspace(
+    root: Path, *, seed: int, evaluation_votes: int, pairs_per_prompt: int
+) -> Workspace:
     """Make the demo's workspace with its prompts, or take it up where it is."""
     model = str(MODEL_DIR).replace("\\", "/")
-    config = CONFIG.format(model=model, seed=seed, evaluation_votes=evaluation_votes)
+    config = CONFIG.format(
+        model=model,
+        seed=seed,
+        evaluation_votes=evaluation_votes,
+        pairs_per_prompt=pairs_per_prompt,
+    )
     space, _ = init_workspace(root, model=model, config=config)
     found = read_prompts(
         [str(PROMPTS_FILE)],

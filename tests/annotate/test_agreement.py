@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from annotate.agreement import (
@@ -84,7 +84,6 @@ def test_alpha_is_the_published_one(raters, alpha):
     )
 
 
-@settings(deadline=None)
 @given(ratings)
 def test_alpha_is_that_of_the_krippendorff_package(pairs):
     pairable = [[v for v in votes if v] for votes in pairs if sum(v is not None for v in votes) > 1]

@@ -20,7 +20,7 @@ def test_an_empty_store_has_a_report_without_numbers(tmp_path):
 def test_the_report_leaves_tie_breaking_votes_skips_and_withdrawn_ones_out(tmp_path):
     """A third vote is asked for only where the first two differ: it would lower the agreement."""
     with open_store(tmp_path) as store, store.connected():
-        pairs = fill_store(store, pairs=12, labelers=()).pairs
+        pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
         votes = [("ann", F), ("bob", S), ("cem", F)]
         rows = [
             make_judgment(pair, who, verdict, minute=minute)
@@ -42,7 +42,7 @@ def test_the_report_leaves_tie_breaking_votes_skips_and_withdrawn_ones_out(tmp_p
 
 def test_a_changed_mind_does_not_turn_a_tie_breaking_vote_into_a_first_one(tmp_path):
     with open_store(tmp_path) as store, store.connected():
-        pair = fill_store(store, pairs=1, labelers=()).pairs[0]
+        pair = fill_store(store, pairs=1, labelers=(), admin=None).pairs[0]
         for minute, (who, verdict) in enumerate([("ann", F), ("bob", S), ("cem", F)]):
             store.append([make_judgment(pair, who, verdict, minute=minute)])
         store.append([make_judgment(pair, "ann", T, minute=9, revision=1)])
@@ -57,7 +57,7 @@ def test_a_changed_mind_does_not_turn_a_tie_breaking_vote_into_a_first_one(tmp_p
 def test_votes_of_models_are_no_votes_of_people(tmp_path):
     """Nor do they take a person's place among the first ones."""
     with open_store(tmp_path) as store, store.connected():
-        pairs = fill_store(store, pairs=1, labelers=()).pairs
+        pairs = fill_store(store, pairs=1, labelers=(), admin=None).pairs
         add_labeler(store, "judge", password=None, kind=LabelerKind.MODEL)
         for minute, who in enumerate(["judge", "ann", "bob"]):
             store.append([make_judgment(pairs[0], who, F, minute=minute)])
@@ -67,7 +67,7 @@ def test_votes_of_models_are_no_votes_of_people(tmp_path):
 
 def test_a_person_who_prefers_one_side_of_the_screen_is_seen(tmp_path):
     with open_store(tmp_path) as store, store.connected():
-        pairs = fill_store(store, pairs=12, labelers=()).pairs
+        pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
         for i, pair in enumerate(pairs):
             side = Side.LEFT if i % 2 else Side.RIGHT
             shown = Presentation(

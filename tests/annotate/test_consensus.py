@@ -111,7 +111,7 @@ def test_more_votes_for_the_same_verdict_are_stronger_evidence():
 
 def test_a_pass_over_the_store_settles_what_a_kill_left_behind(tmp_path):
     with open_store(tmp_path, hold=True) as store:
-        one, two, three, *_ = fill_store(store, pairs=4, labelers=()).pairs
+        one, two, three, *_ = fill_store(store, pairs=4, labelers=(), admin=None).pairs
         store.append([make_judgment(p, who, F) for p in (one, two) for who in ("ann", "bob")])
         store.append([make_judgment(two, "bob", S, revision=1)])
         store.append([make_judgment(three, "ann", F)])

@@ -26,7 +26,7 @@ def ready(tmp_path_factory) -> tuple[Path, Filled]:
     """A database with twelve pairs, to be copied."""
     folder = tmp_path_factory.mktemp("ready")
     with open_store(folder) as store, store.connected():
-        return store.database, fill_store(store, pairs=12, labelers=())
+        return store.database, fill_store(store, pairs=12, labelers=(), admin=None)
 
 
 @pytest.fixture

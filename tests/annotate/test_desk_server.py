@@ -34,7 +34,7 @@ def held(tmp_path) -> Iterator[Store]:
 
 @pytest.fixture
 def filled(held) -> Filled:
-    return fill_store(held, pairs=12, labelers=())
+    return fill_store(held, pairs=12, labelers=(), admin=None)
 
 
 def submission(card: Card, choice: Choice, *, key: str = "") -> Submission:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from factories import make_judgment, make_pair, make_policy, make_prompt, make_response
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotate.config import AnnotateConfig
@@ -40,7 +40,6 @@ def vote(queue: PairQueue, pair: Pair, who: str, verdict: Verdict, **changes) ->
     queue.record(make_judgment(pair, who, verdict, revision=revision, **changes))
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 2**32),
     st.builds(AnnotateConfig, votes_per_pair=st.integers(1, 3), tie_breaker=st.booleans()),

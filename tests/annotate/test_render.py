@@ -272,7 +272,9 @@ def test_control_and_direction_characters_are_made_visible():
 def test_joiners_and_right_to_left_text_are_left_alone():
     family, persian = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "می\u200cخواهم"
     assert family in render_markdown(family)
-    assert f'<p dir="auto">{persian}' in render_markdown(persian)
+    assert f'<div class="pl-md" dir="rtl"><p dir="auto">{persian}' in render_markdown(persian)
+    assert 'class="pl-md" dir="ltr"' in render_markdown(f"1. one {persian}")
+    assert '<ol dir="auto">\n<li>' in render_markdown(f"1. {persian}")
 
 
 def test_text_the_parser_would_drop_is_shown_as_source():

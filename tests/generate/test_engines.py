@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
 from generate.chat import load_tokenizer, prompt_token_ids, template_hash
 from generate.config import EngineName, GenerateConfig
 from generate.sampler import Request, open_sampler
-from peft import LoraConfig, get_peft_model
 from storage.errors import ModelError
 from storage.records import FinishReason, Message, Sampling
-from transformers import AutoModelForCausalLM
 
 QUESTIONS = ["What is tea?", "Give me a tip about bread.", "Tell me something about the moon."]
 

@@ -69,7 +69,6 @@ def test_an_answer_cut_off_by_the_token_limit_is_left_out_and_counted():
 kinds = st.sampled_from(["", "Tea.", "tea. ", *different(3), TEA, "cut"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(kinds, max_size=8), max_size=4), st.integers(1, 30), st.integers(0, 5))
 def test_every_answer_and_every_prompt_is_paired_or_counted(sampled, per_prompt, seed):
     by_prompt = {}
@@ -109,7 +108,7 @@ def test_no_answer_is_used_again_before_every_other_was_used_once(n):
         assert 2 * per_prompt >= n or set(used.values()) == {1}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.randoms(use_true_random=False))
 def test_pairs_depend_on_the_seed_and_not_on_the_order_of_the_answers(chance):
     by_prompt = {p.id: answers(different(6), prompt=p) for p in PROMPTS}

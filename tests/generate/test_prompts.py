@@ -221,7 +221,6 @@ def test_skipping_duplicates_does_not_skip_other_problems(jsonl):
         read(jsonl({"prompt": "a"}, {"prompt": "a"}, {"prompt": 1}), skip_duplicates=True)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii"), min_size=1), st.sampled_from(["  ", "\n", "\u3000"]))
 def test_case_and_white_space_do_not_move_a_prompt_to_another_split(text, space):
     def split(words: str) -> Split:
@@ -247,7 +246,7 @@ def test_more_validation_takes_no_prompt_out_of_the_test_split():
         assert not (before is Split.VALIDATION and after is Split.TRAIN)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.permutations([f"Question {i}" for i in range(20)]))
 def test_the_split_of_a_prompt_does_not_depend_on_the_others(tmp_path_factory, order):
     path = tmp_path_factory.getbasetemp() / "permuted.jsonl"

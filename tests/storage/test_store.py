@@ -131,8 +131,7 @@ def found(store: Store, row: records.Record) -> list[records.Record]:
 
 
 ANY_DATA = settings(
-    max_examples=12,
-    deadline=None,
+    max_examples=8,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 

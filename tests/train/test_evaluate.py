@@ -55,14 +55,14 @@ def turned(one: Outcome) -> Outcome:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(outcomes, st.lists(st.booleans(), min_size=15, max_size=15))
 def test_which_policy_answered_first_does_not_matter(found, turns):
     mixed = [turned(o) if turn else o for o, turn in zip(found, turns, strict=False)]
     assert repr(rate(mixed)) == repr(rate(found))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(outcomes)
 def test_the_other_policys_win_rate_is_the_mirror_image(found):
     ours, theirs = rate(found), win_rate(found, policy=THEM, against=US)
@@ -72,7 +72,7 @@ def test_the_other_policys_win_rate_is_the_mirror_image(found):
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(outcomes.filter(bool))
 def test_the_interval_contains_the_value_lies_in_zero_to_one_and_is_never_empty(found):
     ours = rate(found)
@@ -146,7 +146,7 @@ def test_where_every_comparison_came_out_alike_the_interval_is_wilsons(verdict, 
 def test_a_win_is_a_persons_click_on_the_policys_text(tmp_path):
     """From the labeling page to the report: the policy whose text is picked wins, on either side."""
     with open_store(tmp_path) as store, store.connected():
-        filled = fill_store(store, pairs=0, labelers=())
+        filled = fill_store(store, pairs=0, labelers=(), admin=None)
         ours = make_policy(1, parent=filled.policy)
         prompts = [make_prompt(f"Test {i}") for i in range(8)]
         answers = [

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -36,12 +38,6 @@ print(json.dumps({k: d.to_list() for k, d in load_dataset(sys.argv[1]).items()})
 """
 
 
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path) as opened, opened.connected():
-        yield opened
-
-
 def judge(store: Store, pairs, *verdicts: Verdict) -> None:
     store.append(
         [make_judgment(p, f"labeler {i}", v) for p in pairs for i, v in enumerate(verdicts)]
@@ -49,10 +45,9 @@ def judge(store: Store, pairs, *verdicts: Verdict) -> None:
     settle(store, AnnotateConfig())
 
 
-@pytest.fixture
-def judged(store) -> Filled:
+def fill(store: Store) -> Filled:
     """Ten pairs settled, one tied, one unsettled; one validation and one test prompt, settled."""
-    filled = fill_store(store, pairs=12, labelers=())
+    filled = fill_store(store, pairs=12, labelers=(), admin=None)
     messages = (Message(role="system", content="Be brief."), Message(role="user", content=HARD))
     validation = make_prompt(messages=messages, split=Split.VALIDATION, tags=("a", "b"))
     for prompt in (validation, make_prompt("Test", split=Split.TEST)):
@@ -73,11 +68,30 @@ def judged(store) -> Filled:
     return filled
 
 
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory) -> tuple[Path, Filled]:
+    """A database to be copied."""
+    with open_store(tmp_path_factory.mktemp("ready")) as store, store.connected():
+        return store.database, fill(store)
+
+
+@pytest.fixture
+def judged(tmp_path, ready) -> Filled:
+    shutil.copy(ready[0], tmp_path)
+    return ready[1]
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[Store]:
+    with open_store(tmp_path) as opened, opened.connected():
+        yield opened
+
+
 def parquet(folder: Path) -> dict[str, list[dict[str, object]]]:
     return {f.stem: pq.read_table(f).to_pylist() for f in sorted((folder / "data").iterdir())}
 
 
-def test_every_row_says_what_was_preferred_and_where_it_came_from(store, judged, tmp_path):
+def test_every_row_says_what_was_preferred_and_where_it_came_from(judged, store, tmp_path):
     done = export(store, tmp_path / "out", agreement="They agree.")
     assert done.rows == {"train": 10, "validation": 1}
     assert done.drops == {Drop.TIE: 1, Drop.UNSETTLED: 1, Drop.TEST_PROMPT: 1}
@@ -101,7 +115,7 @@ def test_every_row_says_what_was_preferred_and_where_it_came_from(store, judged,
     assert [r.status for r in runs(store) if r.run.kind is RunKind.EXPORT] == [RunStatus.DONE]
 
 
-def test_jsonl_and_parquet_hold_the_same_rows_without_missing_values(store, judged, tmp_path):
+def test_jsonl_and_parquet_hold_the_same_rows_without_missing_values(judged, store, tmp_path):
     export(store, tmp_path / "out", agreement="")
     for split, rows in parquet(tmp_path / "out").items():
         text = (tmp_path / "out" / "jsonl" / f"{split}.jsonl").read_text(encoding="utf-8")
@@ -109,7 +123,7 @@ def test_jsonl_and_parquet_hold_the_same_rows_without_missing_values(store, judg
         assert all(list(row) == SCHEMA.names and None not in row.values() for row in rows)
 
 
-def test_the_datasets_library_loads_the_folder_without_a_network(store, judged, tmp_path):
+def test_the_datasets_library_loads_the_folder_without_a_network(judged, store, tmp_path):
     out = tmp_path / "my data"
     export(store, out, agreement="They agree.")
     cache = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
@@ -124,7 +138,7 @@ def test_the_datasets_library_loads_the_folder_without_a_network(store, judged, 
     assert json.loads(done.stdout) == parquet(out)
 
 
-def test_the_card_says_what_is_in_and_what_was_left_out(store, judged, tmp_path):
+def test_the_card_says_what_is_in_and_what_was_left_out(judged, store, tmp_path):
     export(store, tmp_path / "out", agreement="Observed agreement 72 %.")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "\n11 preference pairs" in card
@@ -134,7 +148,7 @@ def test_the_card_says_what_is_in_and_what_was_left_out(store, judged, tmp_path)
     assert f"| 0 | `{judged.policy.id}` | sft | test/model |" in card
 
 
-def test_a_second_export_replaces_the_first(store, judged, tmp_path):
+def test_a_second_export_replaces_the_first(judged, store, tmp_path):
     out = tmp_path / "new" / "out"
     export(store, out, agreement="")
     (out / "data" / "validation.parquet").rename(out / "data" / "old.parquet")
@@ -145,7 +159,7 @@ def test_a_second_export_replaces_the_first(store, judged, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_no_export_is_not_overwritten(store, judged, tmp_path, kind):
+def test_what_is_no_export_is_not_overwritten(judged, store, tmp_path, kind):
     out = tmp_path / "thesis"
     if kind == "folder":
         out.mkdir()
@@ -156,7 +170,7 @@ def test_what_is_no_export_is_not_overwritten(store, judged, tmp_path, kind):
     assert mine.read_text(encoding="utf-8") == "years of work"
 
 
-def test_an_empty_folder_may_be_filled(store, judged, tmp_path):
+def test_an_empty_folder_may_be_filled(judged, store, tmp_path):
     (tmp_path / "out").mkdir()
     export(store, tmp_path / "out", agreement="")
     assert parquet(tmp_path / "out")
@@ -165,7 +179,7 @@ def test_an_empty_folder_may_be_filled(store, judged, tmp_path):
 def test_without_a_settled_preference_nothing_is_written(store, tmp_path):
     with pytest.raises(NotReadyError, match=r"no pair is settled.*\(no pairs\)"):
         export(store, tmp_path / "out", agreement="")
-    pairs = fill_store(store, pairs=3, labelers=()).pairs
+    pairs = fill_store(store, pairs=3, labelers=(), admin=None).pairs
     judge(store, pairs[:2], T, T)
     with pytest.raises(NotReadyError, match=r"\(2 tie, 1 not_judged\)|\(1 not_judged, 2 tie\)"):
         export(store, tmp_path / "out", agreement="")
@@ -173,7 +187,7 @@ def test_without_a_settled_preference_nothing_is_written(store, tmp_path):
 
 
 def test_validation_pairs_alone_make_an_export_too(store, tmp_path):
-    filled = fill_store(store, pairs=0, labelers=())
+    filled = fill_store(store, pairs=0, labelers=(), admin=None)
     prompt = make_prompt("Held out", split=Split.VALIDATION)
     answers = [make_response(prompt, filled.policy, str(i), index=i) for i in range(2)]
     for rows in ([prompt], answers, [make_pair(*answers)]):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotate.config import AnnotateConfig
@@ -48,7 +48,6 @@ some_cases = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(some_cases)
 def test_every_pair_is_a_triplet_or_a_counted_drop(rows):
     cases = [case(i, split=s, purpose=p) for i, (s, p, _) in enumerate(rows)]
@@ -66,7 +65,6 @@ def test_every_pair_is_a_triplet_or_a_counted_drop(rows):
     assert sum(len(built.of(s)) for s in Split) == len(built.triplets)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(Verdict), max_size=4))
 def test_swapping_the_votes_swaps_chosen_and_rejected(verdicts):
     one, other = (build([case(0)], [v]) for v in (verdicts, [v.swapped() for v in verdicts]))
