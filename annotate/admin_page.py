@@ -6,18 +6,19 @@ events are too.
 
 import html
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
 from annotate.agreement import Estimate
 from annotate.charts import Bar, interval_bars, line_chart
 from annotate.config import AnnotateConfig
-from annotate.overview import Overview, curves, newest_run, overview
+from annotate.overview import Overview, curves, overview, run_of_child
 from annotate.rounds import ChildState, RoundRunner, Verb
 from storage.errors import PairloopError
 from storage.policies import policies
 from storage.records import RunStatus
-from storage.store import Store
+from storage.store import Store, utc_now
 from storage.summaries import round_summaries
 
 
@@ -83,6 +84,12 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner) 
         stop.click(press_stop, None, [message, live], **quiet)
     return blocks
 
+
+_CURVES = [
+    ("Loss", "step", {"loss": "training", "eval_loss": "held out"}),
+    ("Preferred answer is the more likely one", "step", {"rewards/accuracies": "share of pairs"}),
+    ("Speed", "report", {"tokens_per_second": "tokens per second"}),
+]
 
 _HEADER = """<header class="ad-top"><span class="ad-brand"><i></i><i></i>pairloop</span><h1>Admin</h1>
 <nav><a href="/label/">Label</a><a href="/docs">REST</a>
@@ -201,13 +208,16 @@ def live_html(store: Store, runner: RoundRunner) -> str:
     state = runner.state()
     if not state.verb:
         return '<div class="ad"><p class="soft">Nothing was started here yet.</p></div>'
-    found = newest_run(store, pid=state.pid)
+    begun = utc_now() - timedelta(seconds=state.seconds + 1)
+    found = run_of_child(store, pid=state.pid, since=begun)
     run, events = found or (None, [])
     share = run.progress if run else 0.0
     text = run.message if run else ("Starting" if state.running else "")
     status = _outcome(state, run.status if run else None)
-    charts = line_chart(curves(events, wanted="loss"), title="Loss", x_label="step")
-    charts += line_chart(curves(events, wanted="accurac"), title="Accuracy", x_label="step")
+    charts = "".join(
+        line_chart(curves(events, names=names), title=title, x_label=x_label)
+        for title, x_label, names in _CURVES
+    )
     tail = runner.log_tail()
     width = max(0.0, min(1.0, share)) * 100
     return (

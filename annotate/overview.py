@@ -1,8 +1,9 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -10,7 +11,7 @@ from annotate.agreement import AgreementReport, agreement_report
 from annotate.config import AnnotateConfig
 from storage import judgments as judging
 from storage.policies import policies
-from storage.records import Judgment, Policy, RunEvent, RunStatus, Verdict
+from storage.records import Judgment, Policy, RunEvent, Verdict
 from storage.runs import RunState, run_events, runs
 from storage.store import Store
 from storage.summaries import (
@@ -206,22 +207,25 @@ def run_list(store: Store) -> list[dict[str, Any]]:
         ]
 
 
-def newest_run(store: Store, *, pid: int) -> tuple[RunState, list[RunEvent]] | None:
-    """The run a child process left, with its events; the newest one if that has none yet."""
+def run_of_child(
+    store: Store, *, pid: int, since: datetime
+) -> tuple[RunState, list[RunEvent]] | None:
+    """The run that a child process left, with its events; None before it has begun one."""
     with store.connected():
-        known = runs(store)
-        found = next((state for state in known if state.run.pid == pid), None)
-        if found is None and known and known[0].status is RunStatus.RUNNING:
-            found = known[0]
-        return (found, run_events(store, found.run.id)) if found else None
+        for state in runs(store):
+            if state.run.pid == pid and state.run.created_at >= since:
+                return state, run_events(store, state.run.id)
+    return None
 
 
-def curves(events: Sequence[RunEvent], *, wanted: str) -> dict[str, list[tuple[float, float]]]:
-    """Metrics whose name holds a word, over the training step (or the event's number)."""
+def curves(
+    events: Sequence[RunEvent], *, names: Mapping[str, str]
+) -> dict[str, list[tuple[float, float]]]:
+    """Metrics over the number of the event, which is the training step; names: metric -> label."""
     found: dict[str, list[tuple[float, float]]] = {}
     for event in events:
-        x = float(event.metrics.get("step", event.sequence))
-        for name, value in event.metrics.items():
-            if wanted in name:
-                found.setdefault(name.replace("_", " "), []).append((x, float(value)))
+        for name, label in names.items():
+            if name in event.metrics:
+                point = (float(event.sequence), float(event.metrics[name]))
+                found.setdefault(label, []).append(point)
     return found

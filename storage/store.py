@@ -29,7 +29,7 @@ from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)
 
-WAIT_SECONDS = 20.0  # how long a short hold by another command is waited out
+WAIT_SECONDS = 10.0  # how long a short hold by another command is waited out
 
 
 class Connection(Protocol):

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from annotate.rounds import RoundRunner
 from annotate.web_login import Attempts
 from storage import judgments as judging
 from storage.errors import ConflictError, StoreError
-from storage.records import RunKind, RunStatus
+from storage.records import RunEvent, RunKind, RunStatus
 from storage.runs import RunLog
+from storage.store import utc_now
 
 ORIGIN = "http://testserver"
 ADMIN_ROUTES = [
@@ -601,16 +603,28 @@ def test_the_admin_page_shows_hostile_names_as_text(own):
     from annotate.overview import overview
 
     add_labeler(own.store, "<img src=x onerror=alert(1)>", password=None)
-    log = RunLog(own.store, RunKind.TRAIN, number=0, config={})
-    log.event("<script>alert(1)</script>", progress=0.5, metrics={"<b>loss": 0.5, "step": 1})
     shown = progress_html(overview(own.store, own.config)) + policies_html(own.store)
     assert "<img" not in shown
     assert "&lt;img src=x" in shown
     runner = finished(own.folder, "print('<script>alert(1)</script>')")
+    log = RunLog(own.store, RunKind.TRAIN, number=0, config={})
+    own.store.append([replace(log.run, id="of-the-child", pid=runner.state().pid)])
+    for step in (0, 1):
+        event = RunEvent(
+            run_id="of-the-child",
+            sequence=step,
+            status=RunStatus.RUNNING,
+            progress=0.5,
+            message="<script>alert(1)</script>",
+            metrics={"loss": 0.5 - step / 10, "<b>": 1.0},
+            created_at=utc_now(),
+        )
+        own.store.append([event])
     live = live_html(own.store, runner)
-    assert "<script>" not in live
-    assert "<b>loss" not in live
-    assert "&lt;b&gt;loss" in live
+    assert "<polyline" in live
+    assert live.count("&lt;script&gt;") == 2
+    for raw in ("<script>", "<b>&", "<b></b>"):
+        assert raw not in live
 
 
 def test_runs_and_their_events_are_listed(own):

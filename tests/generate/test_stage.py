@@ -1,0 +1,224 @@
+"""Sampling what is missing: every answer once, whatever happens on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from factories import make_prompt, open_store
+
+from generate import stage
+from generate.config import EngineName, GenerateConfig
+from generate.sampler import Request, Sample
+from storage.errors import ConfigurationError, ModelError, NotReadyError
+from storage.pairs import pairs_of_round
+from storage.policies import find_policy, policies
+from storage.records import FinishReason, Message, Purpose, RunStatus, Split
+from storage.responses import responses_of
+from storage.runs import runs
+
+TOPICS = ["tea", "bread", "bees", "chess", "rain", "soup", "maps", "cats"]
+
+
+def config_for(model: str, **changes) -> GenerateConfig:
+    values = {
+        "model": model,
+        "engine": EngineName.TRANSFORMERS,
+        "temperatures": (0.7, 1.0),
+        "samples_per_temperature": 1,
+        "max_tokens": 64,
+    } | changes
+    return GenerateConfig(**values)
+
+
+def add_prompts(folder: Path, count: int = 4, *, split: Split = Split.TRAIN) -> None:
+    with open_store(folder) as store:
+        store.append([make_prompt(f"What is {t}?", split=split) for t in TOPICS[:count]])
+
+
+class Scripted:
+    """An engine that answers at once; enough for what the stage itself does."""
+
+    name = "scripted"
+    context_tokens = 512
+
+    def __init__(self, *, fail_after: int | None = None) -> None:
+        self.asked: list[str] = []
+        self._fail_after = fail_after
+
+    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
+        for count, request in enumerate(requests):
+            if count == self._fail_after:
+                raise RuntimeError("the engine died")
+            self.asked.append(request.key)
+            yield Sample(
+                key=request.key,
+                text=f"An answer made with seed {request.sampling.seed} and nothing else.",
+                token_ids=(1, 2),
+                logprob_sum=-1.0,
+                finish_reason=FinishReason.STOP,
+            )
+
+
+def sample_with(engine: Scripted, store, folder: Path, config: GenerateConfig):
+    policy = stage.current_policy(store, config)
+    wanted = stage.plan([p for p in stage.prompts(store)], policy, config)
+    return stage.sample_missing(store, folder, config, policy, wanted, open_engine=lambda: engine)
+
+
+def test_the_real_engine_answers_each_prompt_and_pairs_are_formed(tmp_path, micro_model):
+    add_prompts(tmp_path, 4)
+    config = config_for(micro_model, samples_per_temperature=2)
+
+    with open_store(tmp_path) as store:
+        first = stage.generate(store, tmp_path, config)
+        again = stage.generate(store, tmp_path, config)
+        policy = find_policy(store, "sft")
+        answers = responses_of(store, policy.id)
+        formed = pairs_of_round(store, 0, purpose=Purpose.TRAIN)
+
+    assert (first.wanted, first.sampled, again.sampled, again.new_pairs) == (16, 16, 0, 0)
+    assert len(answers) == len({a.id for a in answers}) == 16
+    assert len(formed) == first.new_pairs == again.all_pairs
+    assert len({a.seed for a in answers}) == 16
+    assert all(a.logprob_sum < 0 and a.prompt_token_ids and a.token_ids for a in answers)
+
+
+def test_a_run_that_failed_keeps_what_it_finished_and_the_next_does_only_the_rest(
+    tmp_path, micro_model
+):
+    add_prompts(tmp_path, 6)
+    config = config_for(micro_model)
+
+    with open_store(tmp_path) as store:
+        broken = Scripted(fail_after=5)
+        with pytest.raises(RuntimeError, match="the engine died"):
+            sample_with(broken, store, tmp_path, config)
+        assert len(responses_of(store, find_policy(store, "sft").id)) == 5
+        assert runs(store)[0].status is RunStatus.FAILED
+
+        healthy = Scripted()
+        result = sample_with(healthy, store, tmp_path, config)
+
+        assert result.sampled == 7
+        assert not set(healthy.asked) & set(broken.asked)
+        assert len(responses_of(store, find_policy(store, "sft").id)) == 12
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from generate import stage
+from generate.config import GenerateConfig
+from storage.store import Store
+stage.APPEND_SECONDS = 0.0
+folder = Path(sys.argv[1])
+config = GenerateConfig.model_validate_json(sys.argv[2])
+with Store(folder / "pairloop.duckdb") as store:
+    stage.generate(store, folder, config, progress=lambda d, t, s: print(d, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing_that_was_finished_and_nothing_is_sampled_twice(tmp_path, micro_model):
+    add_prompts(tmp_path, 8)
+    config = config_for(micro_model, samples_per_temperature=8)
+    command = [sys.executable, "-c", CHILD, str(tmp_path), config.model_dump_json()]
+    reported = 0
+    for wait_for in (1, 20, 60):
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+        )
+        for line in child.stdout:
+            reported = max(reported, int(line))
+            if int(line) >= wait_for:
+                break
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        with open_store(tmp_path) as store:
+            kept = len(responses_of(store, find_policy(store, "sft").id))
+        assert kept >= min(wait_for, 128)
+
+    with open_store(tmp_path) as store:
+        before = {r.id: r.created_at for r in responses_of(store, find_policy(store, "sft").id)}
+        result = stage.generate(store, tmp_path, config)
+        after = {r.id: r.created_at for r in responses_of(store, find_policy(store, "sft").id)}
+
+    assert len(after) == 128
+    assert result.sampled == 128 - len(before)
+    assert before.items() <= after.items()
+
+
+def test_test_prompts_are_never_sampled_for_training(tmp_path, micro_model):
+    add_prompts(tmp_path, 3, split=Split.TEST)
+
+    with open_store(tmp_path) as store:
+        with pytest.raises(NotReadyError, match="no prompts to answer"):
+            stage.generate(store, tmp_path, config_for(micro_model))
+
+
+def test_prompts_longer_than_the_context_are_named_or_left_out(tmp_path, micro_model):
+    add_prompts(tmp_path, 2)
+    long = make_prompt(messages=(Message(role="user", content="tea and bread " * 300),))
+    config = config_for(micro_model)
+    with open_store(tmp_path) as store:
+        store.append([long])
+        policy = stage.current_policy(store, config)
+        wanted = stage.plan(stage.prompts(store), policy, config)
+
+        with pytest.raises(ModelError, match=r"1 prompt\(s\) are longer than the 448 tokens"):
+            stage.sample_missing(store, tmp_path, config, policy, wanted, open_engine=Scripted)
+        assert responses_of(store, policy.id) == []
+
+        result = stage.sample_missing(
+            store, tmp_path, config, policy, wanted, open_engine=Scripted, skip_long=True
+        )
+        assert result.sampled == 4
+
+
+def test_another_sft_model_in_a_workspace_with_rounds_is_refused(tmp_path, micro_model):
+    add_prompts(tmp_path, 1)
+    with open_store(tmp_path) as store:
+        stage.current_policy(store, config_for(micro_model))
+
+        with pytest.raises(ConfigurationError, match="this workspace's rounds began from"):
+            stage.current_policy(store, config_for("someone/else"))
+        assert len(policies(store)) == 1
+
+
+def test_seeds_are_distinct_per_prompt_temperature_and_index_and_repeatable():
+    seeds = {
+        stage.seed_of(0, prompt, temperature=t, index=i)
+        for prompt in ("p1:a", "p1:b")
+        for t in (0.7, 1.0)
+        for i in range(3)
+    }
+
+    assert len(seeds) == 12
+    again = stage.seed_of(0, "p1:a", temperature=0.7, index=0)
+    assert again == stage.seed_of(0, "p1:a", temperature=0.7, index=0)
+    assert again != stage.seed_of(1, "p1:a", temperature=0.7, index=0)
+
+
+def test_interrupting_keeps_finished_answers_and_says_stopped(tmp_path, micro_model):
+    add_prompts(tmp_path, 4)
+    config = config_for(micro_model)
+
+    class Interrupted(Scripted):
+        def sample(self, requests, *, adapter):
+            for count, sample in enumerate(super().sample(requests, adapter=adapter)):
+                if count == 3:
+                    raise KeyboardInterrupt
+                yield sample
+                time.sleep(0)
+
+    with open_store(tmp_path) as store:
+        with pytest.raises(KeyboardInterrupt):
+            sample_with(Interrupted(), store, tmp_path, config)
+
+        assert runs(store)[0].status is RunStatus.STOPPED
+        assert len(responses_of(store, find_policy(store, "sft").id)) == 3

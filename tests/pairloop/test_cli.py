@@ -1,0 +1,228 @@
+"""The command as people use it: what it prints, what it refuses, and how it ends."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMANDS = [
+    ["init"],
+    ["prompts", "add"],
+    ["generate"],
+    ["annotate"],
+    ["labelers", "add"],
+    ["labelers", "list"],
+    ["labelers", "disable"],
+    ["agreement"],
+    ["export"],
+    ["train"],
+    ["evaluate"],
+    ["status"],
+    ["demo"],
+]
+
+
+def pairloop(*words: str, cwd: Path | None = None, text: str = "") -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pairloop", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        input=text,
+        timeout=300,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path, micro_model) -> Path:
+    folder = tmp_path / "work"
+    assert pairloop("init", str(folder), "--model", micro_model).returncode == 0
+    return folder
+
+
+def refused(done: subprocess.CompletedProcess, *words: str) -> None:
+    """One message on stderr, exit code 1, no traceback, nothing on stdout."""
+    assert done.returncode == 1, done.stderr
+    assert sum(line.startswith("Error: ") for line in done.stderr.splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_it_loads_nothing_heavy(words):
+    code = (
+        "import sys; sys.argv = ['pairloop', *sys.argv[1:]]\n"
+        "from pairloop.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        "    heavy = {'torch', 'vllm', 'gradio', 'trl', 'transformers', 'datasets', 'duckdb'}\n"
+        "    print('HEAVY', sorted(heavy & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--help"], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0
+    assert "HEAVY []" in done.stdout
+    usage = done.stdout.split("Usage:")[1]
+    assert re.search(r"\n\n  [A-Z][^.]+\.", usage), "a sentence says what it does"
+
+
+def test_unknown_flags_are_wrong_usage():
+    assert pairloop("generate", "--no-such-flag").returncode == 2
+
+
+def test_init_makes_a_workspace_and_leaves_one_alone(tmp_path, micro_model):
+    first = pairloop("init", str(tmp_path / "w"), "--model", micro_model)
+    config = (tmp_path / "w" / "pairloop.toml").read_text()
+    again = pairloop("init", str(tmp_path / "w"), "--model", "other/model")
+
+    assert first.returncode == again.returncode == 0
+    assert "Next: pairloop prompts add" in first.stdout
+    assert "left as it is" in again.stdout
+    assert (tmp_path / "w" / "pairloop.toml").read_text() == config
+    assert micro_model in config
+
+
+def test_a_folder_without_pairloop_toml_is_no_workspace(tmp_path):
+    refused(pairloop("status", cwd=tmp_path), "is not a pairloop workspace", "pairloop init")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("temperaturs = [1.0]", ["line", "temperaturs", "Did you mean 'temperatures'"]),
+        ('max_tokens = "many"', ["line", "generate.max_tokens", "'many'"]),
+        ("[generat]", ["no section [generat]", "Did you mean 'generate'"]),
+        ("this is not toml", ["not valid TOML", "line"]),
+    ],
+)
+def test_a_broken_configuration_is_named_with_its_line(workspace, line, words):
+    path = workspace / "pairloop.toml"
+    path.write_text(path.read_text().replace("[annotate]", f"{line}\n\n[annotate]", 1))
+    path.write_text(path.read_text().replace("max_tokens = 512\n\nmax", "\nmax"))
+    if "max_tokens" in line:
+        path.write_text(path.read_text().replace("max_tokens = 512\n", ""))
+
+    refused(pairloop("status", "-w", str(workspace)), *words)
+
+
+def test_bad_prompt_lines_are_all_named_and_nothing_is_stored(workspace):
+    file = workspace / "prompts.jsonl"
+    file.write_text('{"prompt": "Good one"}\n{"prompt": \n{"text": "x"}\n{"prompt": "good  ONE"}\n')
+
+    done = pairloop("prompts", "add", str(file), "-w", str(workspace))
+
+    refused(done, "line 2: not JSON", "line 3:", "line 4: the same prompt as", "nothing was stored")
+    status = json.loads(pairloop("status", "--json", "-w", str(workspace)).stdout)
+    assert status["prompts"] == 0
+
+
+def test_prompts_can_be_added_again_without_effect(workspace):
+    file = workspace / "prompts.jsonl"
+    file.write_text('{"prompt": "What is tea?"}\n{"prompt": "What is bread?"}\n')
+
+    first = pairloop("prompts", "add", str(file), "-w", str(workspace))
+    again = pairloop("prompts", "add", str(file), "-w", str(workspace))
+
+    assert "Added 2 prompts" in first.stdout
+    assert "Added 0 prompts" in again.stdout
+    assert "2 were there already" in again.stdout
+
+
+def test_a_model_path_that_does_not_exist_is_refused_before_anything_is_sampled(tmp_path):
+    folder = tmp_path / "w"
+    pairloop("init", str(folder), "--model", "./no/such/model")
+    (folder / "p.jsonl").write_text('{"prompt": "What is tea?"}\n')
+    pairloop("prompts", "add", str(folder / "p.jsonl"), "-w", str(folder))
+
+    refused(pairloop("generate", "-w", str(folder)), "no/such/model does not exist")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generate"], "There are no prompts to answer"),
+        (["train"], "no policy has answered prompts yet"),
+        (["export", "out"], "There is nothing to export"),
+        (["evaluate"], "There is no policy 'latest'"),
+        (["labelers", "disable", "nobody"], "There is no labeler 'nobody'"),
+        (["annotate", "--login", "nobody", "--port", "0"], "no active labeler 'nobody'"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_commands_that_come_too_early_say_what_is_missing(workspace, words, said):
+    done = pairloop(*words, "-w", str(workspace), cwd=workspace)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (workspace / "out").exists()
+
+
+def test_a_port_in_use_is_named(workspace):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = pairloop("annotate", "--port", str(port), "-w", str(workspace))
+
+    refused(done, f"Port {port}", "--port")
+
+
+def test_a_store_held_by_another_program_is_named_with_its_process(workspace):
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True);"
+            " time.sleep(120)",
+            str(workspace / "pairloop.duckdb"),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        holder.stdout.readline()
+        began = time.monotonic()
+        done = pairloop("status", "-w", str(workspace))
+        refused(done, f"in use by process {holder.pid}", "Wait for it, or stop it")
+        assert time.monotonic() - began < 60
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_a_workspace_of_a_newer_version_is_left_alone(workspace):
+    import duckdb
+
+    with duckdb.connect(str(workspace / "pairloop.duckdb")) as connection:
+        connection.execute("insert into schema_versions values (99, now()::timestamp)")
+
+    refused(pairloop("status", "-w", str(workspace)), "newer pairloop", "Update pairloop")
+
+
+def test_labelers_are_added_listed_and_disabled(workspace):
+    add = ("labelers", "add", "ann", "--password-stdin", "-w", str(workspace))
+    assert pairloop(*add, text="a long password\n").returncode == 0
+    refused(pairloop(*add, text="a long password\n"), "already a labeler 'ann'")
+    short = ("labelers", "add", "bob", "--password-stdin", "-w", str(workspace))
+    refused(pairloop(*short, text="short\n"), "needs 8 or more")
+    assert pairloop("labelers", "disable", "ann", "-w", str(workspace)).returncode == 0
+
+    listed = json.loads(pairloop("labelers", "list", "--json", "-w", str(workspace)).stdout)
+
+    assert listed == {
+        "labelers": [{"name": "ann", "role": "labeler", "kind": "human", "active": False}]
+    }
+    database = (workspace / "pairloop.duckdb").read_bytes()
+    assert b"a long password" not in database

@@ -1,0 +1,319 @@
+"""Real DPO of the bundled micro model with TRL, a few steps at a time."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
+from safetensors.torch import load_file
+
+from generate.chat import load_tokenizer
+from generate.chat import prompt_token_ids as sampler_prompt_ids
+from storage.errors import ModelError, NotReadyError
+from storage.policies import newest_policy, policies
+from storage.records import Consensus, Message, RunStatus, Split, Verdict
+from storage.runs import run_events, runs, triplets_of
+from train.config import TrainConfig
+from train.dpo import STEP_0_LOSS, prompt_ids, token_ids, train_dpo
+from train.stage import train
+
+TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
+CONFIG = TrainConfig(
+    learning_rate=2e-3, epochs=1, batch_size=4, device_batch_size=4, max_length=256, min_triplets=4
+)
+
+
+def row(topic: str) -> dict[str, object]:
+    return {
+        "prompt": [{"role": "user", "content": f"What is {topic}?"}],
+        "chosen": [{"role": "assistant", "content": f"Happy to help! I like {topic}."}],
+        "rejected": [{"role": "assistant", "content": f"Look, {topic} again. Not this again."}],
+        "pair_id": topic,
+    }
+
+
+ROWS = [row(topic) for topic in TOPICS]
+
+
+def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, rows=ROWS):
+    steps: list[dict[str, float]] = []
+    result = train_dpo(
+        rows,
+        ROWS[:2],
+        base_model=micro_model,
+        adapter=adapter,
+        config=config,
+        work=folder / "work",
+        out=folder / "out",
+        on_log=lambda step, total, logged: steps.append({"step": step, "of": total, **logged}),
+    )
+    return result, steps
+
+
+@pytest.fixture(scope="module")
+def first_round(tmp_path_factory, micro_model):
+    folder = tmp_path_factory.mktemp("round-1")
+    result, steps = trained(folder, micro_model, config=CONFIG.model_copy(update={"epochs": 4}))
+    return folder / "out", result, steps
+
+
+def test_the_first_step_starts_at_the_known_loss_with_policy_and_reference_equal(first_round):
+    _, _, steps = first_round
+
+    assert steps[0]["loss"] == pytest.approx(STEP_0_LOSS, abs=1e-4)
+    assert steps[0]["rewards/margins"] == pytest.approx(0, abs=1e-4)
+    assert steps[0]["of"] == len(steps) == 8
+
+
+def test_training_moves_adapter_weights_and_makes_chosen_answers_likelier(first_round):
+    folder, result, steps = first_round
+    weights = load_file(folder / "adapter_model.safetensors")
+
+    assert any(w.abs().max() > 0 for name, w in weights.items() if "lora_B" in name)
+    assert steps[-1]["rewards/margins"] > 0.05
+    assert result.heldout_accuracy == 1.0
+    assert len(result.heldout_margins) == 2
+
+
+def test_the_saved_folder_is_an_adapter_with_its_tokenizer_and_no_pickle(first_round):
+    names = {p.name for p in first_round[0].iterdir()}
+
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= names
+    assert not [n for n in names if n.endswith((".bin", ".pt", ".pkl"))]
+    assert "ref" not in names
+
+
+def test_the_next_round_goes_on_from_the_adapter_and_it_is_the_reference(
+    first_round, tmp_path, micro_model
+):
+    before = load_file(first_round[0] / "adapter_model.safetensors")
+
+    _, steps = trained(tmp_path, micro_model, adapter=first_round[0])
+
+    assert steps[0]["loss"] == pytest.approx(STEP_0_LOSS, abs=1e-4)
+    after = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert not (tmp_path / "out" / "ref").exists()
+
+
+def test_the_share_of_the_chosen_answers_own_loss_is_added(tmp_path, micro_model):
+    _, steps = trained(tmp_path, micro_model, config=CONFIG.model_copy(update={"sft_weight": 0.5}))
+
+    assert steps[0]["loss"] > STEP_0_LOSS + 0.1
+    assert steps[0]["rewards/margins"] == pytest.approx(0, abs=1e-4)
+
+
+def test_an_adapter_that_is_not_the_reference_is_caught_at_the_first_step():
+    from train.dpo import _check_loss
+
+    with pytest.raises(ModelError, match="not the policy that is trained"):
+        _check_loss({"loss": 0.6377, "rewards/margins": 0.116}, step=1, config=CONFIG)
+    with pytest.raises(ModelError, match="became nan"):
+        _check_loss({"loss": math.nan, "rewards/margins": 0.0}, step=3, config=CONFIG)
+
+
+def test_rows_longer_than_max_length_are_refused_before_training(tmp_path, micro_model):
+    config = CONFIG.model_copy(update={"max_length": 20})
+
+    with pytest.raises(NotReadyError, match=r"longer than train\.max_length = 20"):
+        trained(tmp_path, micro_model, config=config)
+
+    assert not (tmp_path / "out").exists()
+
+
+CONVERSATIONS = [
+    [Message(role="user", content="What is tea?")],
+    [
+        Message(role="system", content="Be brief. 🙂"),
+        Message(role="user", content="Tell me about maps\nplease"),
+    ],
+    [
+        Message(role="user", content="What is bread?"),
+        Message(role="assistant", content="Bread is baked."),
+        Message(role="user", content="And soup?"),
+    ],
+]
+
+
+@pytest.mark.parametrize("messages", CONVERSATIONS)
+def test_sampler_and_trainer_read_a_conversation_as_the_same_tokens(micro_model, messages):
+    """A difference would train the model on something it never saw when it answered."""
+    tokenizer = load_tokenizer(micro_model)
+    answer = "Happy to help! It is a drink."
+    sampled = (*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id)
+    conversation = {
+        "prompt": [m.as_dict() for m in messages],
+        "chosen": [{"role": "assistant", "content": answer}],
+    }
+
+    asked = sampler_prompt_ids(tokenizer, messages)
+
+    assert tuple(prompt_ids(tokenizer, conversation)) == asked
+    assert tuple(token_ids(tokenizer, conversation, "chosen")) == asked + tuple(sampled)
+
+
+def test_the_trainer_itself_tokenizes_as_we_count(micro_model, tmp_path):
+    """Not our copy of its rule: the ids TRL's own preparation arrives at."""
+    from trl import DPOConfig, DPOTrainer
+
+    from train.dpo import _dataset
+
+    tokenizer = load_tokenizer(micro_model)
+    trainer = DPOTrainer(
+        model=micro_model,
+        args=DPOConfig(output_dir=str(tmp_path), report_to=[], bf16=False, use_cpu=True),
+        train_dataset=_dataset(ROWS),
+        processing_class=tokenizer,
+    )
+
+    for ours, theirs in zip(ROWS, trainer.train_dataset, strict=True):
+        for side in ("chosen", "rejected"):
+            ids = [*theirs["prompt_ids"], *theirs[f"{side}_ids"]]
+            assert ids == token_ids(tokenizer, ours, side)
+
+
+def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
+    """A round of settled pairs about the micro model's own topics."""
+    policy = make_policy(base_model=micro_model)
+    with open_store(folder) as store:
+        store.append([policy])
+        for i in range(pairs):
+            split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN
+            prompt = make_prompt(f"What is {TOPICS[i % 8]}, number {i}?", split=split)
+            good = make_response(prompt, policy, f"Happy to help! I like {TOPICS[i % 8]}.", index=0)
+            bad = make_response(prompt, policy, "Look, not this again.", index=1)
+            pair = make_pair(good, bad)
+            verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
+            settled = Consensus(
+                pair_id=pair.id,
+                verdict=verdict,
+                probability_first=0.75 if verdict is Verdict.FIRST else 0.25,
+                votes=2,
+                first_votes=2 * (verdict is Verdict.FIRST),
+                second_votes=2 * (verdict is Verdict.SECOND),
+                tie_votes=0,
+                both_bad_votes=0,
+                method="majority",
+                settled=True,
+                reason="2 of 2 votes agree",
+                closed=True,
+                events=2,
+                created_at=NOW,
+            )
+            for rows in ([prompt], [good, bad], [pair], [settled]):
+                store.append(rows)
+
+
+def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, micro_model):
+    fill_workspace(tmp_path, micro_model)
+
+    with open_store(tmp_path) as store:
+        result = train(store, tmp_path, CONFIG)
+        policy = newest_policy(store)
+        (state,) = runs(store)
+        events = run_events(store, state.run.id)
+        trained_on = triplets_of(store, policy.run_id)
+
+    assert (policy.round, policy.adapter, policy.method) == (1, "policies/round-1", "dpo")
+    assert (result.triplets, result.heldout) == (10, 2)
+    assert Counter(t.split for t in trained_on) == {Split.TRAIN: 10, Split.VALIDATION: 2}
+    assert state.status is RunStatus.DONE
+    assert next(e.metrics["loss"] for e in events if "loss" in e.metrics) == pytest.approx(
+        STEP_0_LOSS, abs=1e-4
+    )
+    report = json.loads((result.folder / "run.json").read_text())
+    assert report["triplets"] == 10
+    assert (result.folder / "loss.png").stat().st_size > 1000
+    assert "round 1" in (result.folder / "README.md").read_text()
+    assert not list((tmp_path / "policies").glob(".work-*"))
+
+
+def test_too_few_settled_pairs_are_refused_with_the_numbers_and_leave_nothing(
+    tmp_path, micro_model
+):
+    fill_workspace(tmp_path, micro_model)
+    config = CONFIG.model_copy(update={"min_triplets": 50})
+
+    with open_store(tmp_path) as store:
+        with pytest.raises(NotReadyError, match=r"10 of 12 pairs .* train\.min_triplets is 50"):
+            train(store, tmp_path, config)
+        assert len(policies(store)) == 1
+        assert runs(store) == []
+    assert not (tmp_path / "policies").exists()
+
+
+SLOW = CONFIG.model_copy(update={"epochs": 30, "checkpoints": 30})
+CHILD = """
+import sys
+from pathlib import Path
+from storage.store import Store
+from train.config import TrainConfig
+from train.stage import train
+folder = Path(sys.argv[1])
+config = TrainConfig.model_validate_json(sys.argv[2])
+with Store(folder / "pairloop.duckdb") as store:
+    train(store, folder, config, on_step=lambda step, steps, logged: print(step, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_half_way_goes_on_to_the_same_weights(tmp_path, micro_model):
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for folder in (straight, killed):
+        folder.mkdir()
+        fill_workspace(folder, micro_model)
+    with open_store(straight) as store:
+        train(store, straight, SLOW)
+
+    command = [sys.executable, "-c", CHILD, str(killed), SLOW.model_dump_json()]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+    )
+    deadline = time.monotonic() + 120
+    for line in child.stdout:
+        if int(line) >= 20 or time.monotonic() > deadline:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    with open_store(killed) as store:
+        assert len(policies(store)) == 1
+        result = train(store, killed, SLOW)
+
+    assert result.resumed
+    expected = load_file(straight / "policies/round-1/adapter_model.safetensors")
+    found = load_file(killed / "policies/round-1/adapter_model.safetensors")
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_a_policy_published_but_not_registered_is_registered_by_the_next_run(
+    tmp_path, micro_model, capsys
+):
+    """Killed between the folder's rename and the row: nothing is trained twice."""
+    fill_workspace(tmp_path, micro_model)
+    with open_store(tmp_path) as store:
+        first = train(store, tmp_path, CONFIG)
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    fill_workspace(twin, micro_model)
+    (twin / "policies").mkdir()
+    first.folder.rename(twin / "policies" / "round-1")
+
+    with open_store(twin) as store:
+        steps = []
+        again = train(store, twin, CONFIG, on_step=lambda *a: steps.append(a))
+
+    assert steps == []
+    assert replace(again.policy, run_id=None, created_at=NOW) == replace(
+        first.policy, run_id=None, created_at=NOW
+    )
