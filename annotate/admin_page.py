@@ -49,7 +49,7 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner) 
     def tick(before: str) -> tuple[Any, ...]:
         now = live_html(store, runner)
         busy = runner.state().running
-        buttons = [gr.Button(interactive=not busy)] * 2 + [gr.Button(interactive=busy)]
+        buttons = [gr.Button(interactive=not busy)] * 3 + [gr.Button(interactive=busy)]
         if now == before:
             return gr.skip(), gr.skip(), gr.skip(), *buttons
         return now, now, policies_html(store), *buttons
@@ -64,6 +64,7 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner) 
                 with gr.Row(elem_classes="ad-buttons"):
                     generate = gr.Button("Generate next answers", variant="primary")
                     train = gr.Button("Train next policy", variant="primary")
+                    compare = gr.Button("Compare with SFT", variant="primary")
                     stop = gr.Button("Stop", variant="stop", interactive=False)
                 message = gr.HTML(apply_default_css=False)
                 live = gr.HTML(apply_default_css=False)
@@ -78,9 +79,11 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner) 
         gr.Timer(10.0).tick(
             lambda: progress_html(overview(store, config)), None, [progress], **quiet
         )
-        gr.Timer(1.0).tick(tick, [shown], [live, shown, rounds, generate, train, stop], **quiet)
+        parts = [live, shown, rounds, generate, train, compare, stop]
+        gr.Timer(1.0).tick(tick, [shown], parts, **quiet)
         generate.click(lambda: press("generate"), None, [message, live], **quiet)
         train.click(lambda: press("train"), None, [message, live], **quiet)
+        compare.click(lambda: press("evaluate"), None, [message, live], **quiet)
         stop.click(press_stop, None, [message, live], **quiet)
     return blocks
 
@@ -90,6 +93,12 @@ _CURVES = [
     ("Preferred answer is the more likely one", "step", {"rewards/accuracies": "share of pairs"}),
     ("Speed", "report", {"tokens_per_second": "tokens per second"}),
 ]
+
+_AFTER = {
+    "generate": "Its pairs are on the labeling page now.",
+    "train": "A new policy is ready. Compare it with SFT, or generate its answers.",
+    "evaluate": "The comparisons are on the labeling page now, looking like any other pair.",
+}
 
 _HEADER = """<header class="ad-top"><span class="ad-brand"><i></i><i></i>pairloop</span><h1>Admin</h1>
 <nav><a href="/label/">Label</a><a href="/docs">REST</a>
@@ -247,12 +256,7 @@ def _after(state: ChildState, status: str) -> str:
     if state.running:
         return ""
     if status == "done":
-        step = (
-            "Its pairs are on the labeling page now."
-            if state.verb == "generate"
-            else "A new policy is ready. Generate its answers next."
-        )
-        return next_html(step)
+        return next_html(_AFTER.get(state.verb, ""))
     if status == "stopped":
         return next_html("It was stopped. Starting it again goes on where it was.")
     return next_html("The log above says why it failed. Starting it again goes on where it was.")

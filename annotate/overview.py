@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any
+from typing import Any, assert_never
 
 from annotate.agreement import AgreementReport, agreement_report
 from annotate.config import AnnotateConfig
@@ -16,8 +16,10 @@ from storage.runs import RunState, run_events, runs
 from storage.store import Store
 from storage.summaries import (
     Outcome,
+    Phase,
     RoundSummary,
     evaluation_outcomes,
+    loop_phase,
     round_summaries,
     table_counts,
 )
@@ -143,20 +145,25 @@ def compare(outcomes: Sequence[Outcome], known: Sequence[Policy]) -> list[Compar
 
 def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[Policy]) -> str:
     """One sentence on what to do now."""
-    if not prompts:
-        return "Add prompts with `pairloop prompts add FILE`."
     newest = known[-1].round if known else 0
-    if not rounds or newest > rounds[-1].round:
-        return f"Generate answers of the round {newest} policy."
-    now = rounds[-1]
-    if not now.pairs:
-        return f"Round {now.round} has answers but no pairs yet. Generate again."
-    wanted = now.pairs - now.closed + now.evaluation_pairs - now.evaluation_closed
-    if wanted:
-        return f"Label round {now.round}: {wanted:,} pairs still want votes."
-    if now.decided:
-        return f"Round {now.round} is labeled. Train the next policy."
-    return f"Round {now.round} has no pair with a preferred answer. Add prompts and generate again."
+    phase, wanted = loop_phase(prompts=prompts, rounds=rounds, newest_round=newest)
+    match phase:
+        case Phase.ADD_PROMPTS:
+            return "Add prompts with `pairloop prompts add FILE`."
+        case Phase.GENERATE:
+            return f"Generate answers of the round {newest} policy."
+        case Phase.COMPARE:
+            return f"Label: {wanted:,} comparisons of policies still want votes."
+        case Phase.LABEL:
+            return f"Label round {newest}: {wanted:,} pairs still want votes."
+        case Phase.TRAIN:
+            return f"Round {newest} is labeled. Train the next policy."
+        case Phase.NO_PREFERENCE:
+            return (
+                f"Round {newest} has no pair with a preferred answer. Add prompts, then generate."
+            )
+        case _:
+            assert_never(phase)
 
 
 def agreement_overview(store: Store, config: AnnotateConfig) -> dict[str, Any]:

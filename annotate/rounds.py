@@ -1,4 +1,4 @@
-"""Starts `pairloop generate` and `pairloop train` as child processes, one at a time.
+"""Starts `pairloop generate`, `train` and `evaluate` as child processes, one at a time.
 
 The child holds an open lock file for as long as it lives, so that a second one is refused even
 after the labeling server was restarted; a training run outlives the server that started it.
@@ -19,7 +19,7 @@ from typing import IO, Literal
 
 from storage.errors import ConflictError
 
-Verb = Literal["generate", "train"]
+Verb = Literal["generate", "train", "evaluate"]
 TERM_AFTER_SECONDS = 20.0
 _TAIL_BYTES = 16 * 1024
 

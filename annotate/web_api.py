@@ -177,6 +177,11 @@ def admin_router(store: Store, config: AnnotateConfig, runner: RoundRunner) -> A
         """Start training the next policy."""
         return asdict(runner.start("train"))
 
+    @router.post("/rounds/evaluate", status_code=202)
+    def evaluate() -> dict[str, Any]:
+        """Start forming blind comparisons of the newest policy with SFT."""
+        return asdict(runner.start("evaluate"))
+
     @router.post("/rounds/stop")
     def stop() -> dict[str, Any]:
         """Stop what is running."""

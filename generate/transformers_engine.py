@@ -138,7 +138,7 @@ class _ChooseTokens(LogitsProcessor):  # type: ignore[misc]
         self._noise_B_T = torch.from_numpy(np.stack(noise))
         self.logprobs: list[torch.Tensor] = []
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, _input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         device = scores.device
         step = len(self.logprobs)
         raw_B_V = scores.float().log_softmax(dim=-1)

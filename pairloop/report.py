@@ -1,6 +1,7 @@
 """Results as people read them in a terminal (stdout)."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,10 +25,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     made = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         numeric = bool(rows) and isinstance(rows[0][i], int | float)
-        made.add_column(column, justify="right" if numeric else "left")
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*[str(cell) for cell in row])
-    Console().print(made)
+    # Where nobody's window sets the width, nothing is cut.
+    Console(width=None if sys.stdout.isatty() else 160).print(made)
 
 
 def number(value: float | None, *, percent: bool = False) -> str:
@@ -51,8 +53,10 @@ def agreement_lines(report: AgreementReport) -> list[str]:
     """The headline figures, one a line."""
     return [
         f"Observed agreement, tie a verdict: {estimate(report.observed_agreement, percent=True)}",
-        "Observed agreement, ties left out: "
-        f"{estimate(report.observed_agreement_without_ties, percent=True)}",
+        (
+            "Observed agreement, ties left out: "
+            f"{estimate(report.observed_agreement_without_ties, percent=True)}"
+        ),
         f"Krippendorff's alpha, nominal: {estimate(report.alpha_nominal, percent=False)}",
     ]
 

@@ -55,7 +55,13 @@ def serve(
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
         (ready or _print_ready)(address, links)
         server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
+            )
         )
         server.run(sockets=[listener])
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")

@@ -1,6 +1,7 @@
 """Where the loop stands, per round, and what to do next."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from pairloop.workspace import Workspace
 from storage.policies import policies
@@ -8,7 +9,13 @@ from storage.prompts import prompt_ids
 from storage.records import Policy, RunStatus, Split
 from storage.runs import run_events, triplets_of
 from storage.store import Store
-from storage.summaries import RoundSummary, evaluation_outcomes, round_summaries
+from storage.summaries import (
+    Phase,
+    RoundSummary,
+    evaluation_outcomes,
+    loop_phase,
+    round_summaries,
+)
 from train.evaluate import win_rate
 
 
@@ -51,11 +58,12 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
     """Read the store and say where things stand."""
     with store.connected():
         known = policies(store)
-        summaries = {s.round: s for s in round_summaries(store)}
+        summaries = round_summaries(store)
+        by_round = {s.round: s for s in summaries}
         outcomes = evaluation_outcomes(store)
         rounds = []
         for policy in known:
-            summary = summaries.get(policy.round)
+            summary = by_round.get(policy.round)
             compared = win_rate(outcomes, policy=policy.id, against=known[0].id)
             counted = policy.round > 0 and compared.comparisons > 0
             rounds.append(
@@ -71,7 +79,9 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
                 )
             )
         total = len(prompt_ids(store))
-    return LoopStatus(prompts=total, rounds=rounds, next_step=_next_step(total, rounds, workspace))
+    newest = known[-1].round if known else 0
+    next_step = _next_step(total, summaries, newest, workspace)
+    return LoopStatus(prompts=total, rounds=rounds, next_step=next_step)
 
 
 def _counts(summary: RoundSummary | None) -> dict[str, int]:
@@ -97,17 +107,22 @@ def _heldout_accuracy(store: Store, policy: Policy) -> float | None:
     return None
 
 
-def _next_step(prompts: int, rounds: list[RoundStatus], workspace: Workspace) -> str:
-    if prompts == 0:
-        return "pairloop prompts add FILE"
-    if not rounds or rounds[-1].responses == 0 or rounds[-1].pairs == 0:
-        return "pairloop generate"
-    last = rounds[-1]
-    if last.evaluation_closed < last.evaluation_pairs:
-        open_pairs = last.evaluation_pairs - last.evaluation_closed
-        return f"pairloop annotate ({open_pairs} comparisons of policies are open)"
-    if last.closed < last.pairs:
-        ready = last.decided >= workspace.train.min_triplets
-        enough = "; enough are settled for `pairloop train`" if ready else ""
-        return f"pairloop annotate ({last.pairs - last.closed} pairs of round {last.round} are open{enough})"
-    return "pairloop train"
+def _next_step(prompts: int, rounds: list[RoundSummary], newest: int, workspace: Workspace) -> str:
+    phase, wanted = loop_phase(prompts=prompts, rounds=rounds, newest_round=newest)
+    match phase:
+        case Phase.ADD_PROMPTS:
+            return "pairloop prompts add FILE"
+        case Phase.GENERATE:
+            return "pairloop generate"
+        case Phase.COMPARE:
+            return f"pairloop annotate ({wanted} comparisons of policies are open)"
+        case Phase.LABEL:
+            ready = rounds[-1].decided >= workspace.train.min_triplets
+            enough = "; enough are settled for `pairloop train`" if ready else ""
+            return f"pairloop annotate ({wanted} pairs of round {newest} are open{enough})"
+        case Phase.TRAIN:
+            return "pairloop train"
+        case Phase.NO_PREFERENCE:
+            return "pairloop prompts add FILE (no answer of the last round was preferred)"
+        case _:
+            assert_never(phase)

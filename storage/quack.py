@@ -181,7 +181,7 @@ def attach(database: Path) -> QuackConnection | None:
     try:
         _run(address, "select 1")
     except duckdb.Error as error:
-        if _unreachable(error) or not _alive(address.pid):
+        if _unreachable(error) or not process_alive(address.pid):
             return None
         what = "refuses the token" if _refused(error) else f"does not answer as expected: {error}"
         raise StoreError(
@@ -320,7 +320,7 @@ def _read(file: Path) -> _Address | None:
         ) from error
 
 
-def _alive(pid: int) -> bool:
+def process_alive(pid: int) -> bool:
     if os.name == "posix":  # elsewhere signal 0 would be delivered
         with suppress(PermissionError):  # it lives, as someone else's
             try:

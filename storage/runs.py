@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
 from storage.codec import decode
+from storage.quack import process_alive
 from storage.records import Run, RunEvent, RunKind, RunStatus, Triplet
 from storage.store import Store, utc_now
 
@@ -86,18 +87,26 @@ def library_versions() -> dict[str, str]:
 
 
 def runs(store: Store) -> list[RunState]:
-    """Every run with its last event, newest first."""
-    return [
-        RunState(
-            run=decode(Run, row),
-            sequence=int(str(row["sequence"])),
-            status=RunStatus(str(row["status"])),
-            progress=float(str(row["progress"])),
-            message=str(row["message"]),
-            updated_at=row["updated_at"],  # type: ignore[arg-type]
+    """Every run with its last event, newest first.
+
+    A run whose process is gone without a last word (killed) is shown as stopped.
+    """
+    found = []
+    for row in store.query("runs_with_state"):
+        run, status, message = decode(Run, row), RunStatus(str(row["status"])), str(row["message"])
+        if status is RunStatus.RUNNING and not process_alive(run.pid):
+            status, message = RunStatus.STOPPED, f"killed after: {message or 'starting'}"
+        found.append(
+            RunState(
+                run=run,
+                sequence=int(str(row["sequence"])),
+                status=status,
+                progress=float(str(row["progress"])),
+                message=message,
+                updated_at=row["updated_at"],  # type: ignore[arg-type]
+            )
         )
-        for row in store.query("runs_with_state")
-    ]
+    return found
 
 
 def run_events(store: Store, run_id: str) -> list[RunEvent]:

@@ -95,9 +95,10 @@ class Store:
         if self._held:
             if self._connection is None:
                 raise StoreError(f"{self.database} is closed.")
-            yield self._connection
+            with _interruptible():
+                yield self._connection
             return
-        with self._lock:
+        with self._lock, _interruptible():
             if self._connection is None:
                 self._connection = _connect(self.database)
             self._depth += 1
@@ -128,6 +129,17 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C during a statement reaches Python as DuckDB's own error; make it what it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Query interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _open_own(database: Path) -> EmbeddedConnection:

@@ -1,6 +1,8 @@
 """The state of the loop, round by round, aggregated in the database."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from storage.store import Store
 
@@ -35,6 +37,35 @@ class Outcome:
     first_policy: str
     second_policy: str
     verdict: str
+
+
+class Phase(StrEnum):
+    """What the loop waits for."""
+
+    ADD_PROMPTS = "add_prompts"
+    GENERATE = "generate"
+    COMPARE = "compare"  # votes on comparisons of policies
+    LABEL = "label"
+    TRAIN = "train"
+    NO_PREFERENCE = "no_preference"  # all labeled, and no answer preferred
+
+
+def loop_phase(
+    *, prompts: int, rounds: Sequence[RoundSummary], newest_round: int
+) -> tuple[Phase, int]:
+    """What to do next, and how many pairs still want votes for it."""
+    if not prompts:
+        return Phase.ADD_PROMPTS, 0
+    if not rounds or newest_round > rounds[-1].round:
+        return Phase.GENERATE, 0
+    now = rounds[-1]
+    if comparisons := now.evaluation_pairs - now.evaluation_closed:
+        return Phase.COMPARE, comparisons
+    if not now.pairs:
+        return Phase.GENERATE, 0
+    if unfinished := now.pairs - now.closed:
+        return Phase.LABEL, unfinished
+    return (Phase.TRAIN if now.decided else Phase.NO_PREFERENCE), 0
 
 
 def round_summaries(store: Store) -> list[RoundSummary]:

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from annotate.config import AnnotateConfig
 from generate.config import GenerateConfig
 from train.config import TrainConfig

@@ -66,7 +66,7 @@ class Scripted:
 
 def sample_with(engine: Scripted, store, folder: Path, config: GenerateConfig):
     policy = stage.current_policy(store, config)
-    wanted = stage.plan([p for p in stage.prompts(store)], policy, config)
+    wanted = stage.plan(list(stage.prompts(store)), policy, config)
     return stage.sample_missing(store, folder, config, policy, wanted, open_engine=lambda: engine)
 
 

@@ -185,8 +185,10 @@ def test_a_store_held_by_another_program_is_named_with_its_process(workspace):
         [
             sys.executable,
             "-c",
-            "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True);"
-            " time.sleep(120)",
+            (
+                "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True);"
+                " time.sleep(120)"
+            ),
             str(workspace / "pairloop.duckdb"),
         ],
         stdout=subprocess.PIPE,

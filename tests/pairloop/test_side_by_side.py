@@ -38,7 +38,9 @@ def workspace(tmp_path_factory, micro_model) -> Path:
         capture_output=True,
     )
     path = folder / "pairloop.toml"
-    config = path.read_text().replace("max_tokens = 512", 'max_tokens = 64\nengine = "transformers"')
+    config = path.read_text().replace(
+        "max_tokens = 512", 'max_tokens = 64\nengine = "transformers"'
+    )
     config = config.replace("[annotate]", "[annotate]\nevaluation_votes = 1")
     config = config.replace("learning_rate = 1e-5", "learning_rate = 1e-3\nmin_triplets = 4")
     config = config.replace("[generate]", "[generate]\ntest_share = 0.3\nvalidation_share = 0.2")
@@ -100,7 +102,7 @@ def judge_all(client: httpx.Client) -> int:
 
 @pytest.mark.slow
 def test_the_whole_loop_runs_beside_the_labeling_server(workspace, server, tmp_path):
-    address, link = server
+    address, _link = server
     serving = workspace / "pairloop.duckdb.serving"
     assert serving.stat().st_mode & 0o777 == 0o600
 
