@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-FOLDERS := storage generate annotate train pairloop tests benchmarks
+FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
 .PHONY: all demo simulate test check types tests fix model venv vllm-cpu dev browser clean
 all: test

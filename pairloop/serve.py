@@ -4,6 +4,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import uvicorn
 
@@ -63,7 +64,8 @@ def serve(
                 timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
             )
         )
-        server.run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
+            server.run(sockets=[listener])
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
 
 

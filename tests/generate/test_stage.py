@@ -156,9 +156,11 @@ def test_kill_9_loses_nothing_that_was_finished_and_nothing_is_sampled_twice(tmp
 def test_test_prompts_are_never_sampled_for_training(tmp_path, micro_model):
     add_prompts(tmp_path, 3, split=Split.TEST)
 
-    with open_store(tmp_path) as store:
-        with pytest.raises(NotReadyError, match="no prompts to answer"):
-            stage.generate(store, tmp_path, config_for(micro_model))
+    with (
+        open_store(tmp_path) as store,
+        pytest.raises(NotReadyError, match="no prompts to answer"),
+    ):
+        stage.generate(store, tmp_path, config_for(micro_model))
 
 
 def test_prompts_longer_than_the_context_are_named_or_left_out(tmp_path, micro_model):
