@@ -1,7 +1,6 @@
 """`pairloop demo`: the loop for a person, with scripted colleagues who keep them company."""
 
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,7 @@ from storage.records import Role, Verdict
 
 PERSON = "you"
 COLLEAGUES = {"robin": 0.7, "sam": 1.2, "kim": 2.0}  # name -> noise
-AHEAD = 6  # pairs a colleague may be ahead of the person
+AHEAD = 40  # pairs a colleague may be ahead of the person
 SECONDS_BETWEEN = 1.5
 LOOK_SECONDS = 2.0
 
@@ -57,47 +56,65 @@ def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
             )
     print(f"{made.sampled} answers sampled, {made.all_pairs} pairs to judge in {root}.", flush=True)
 
+    stopped = threading.Event()
+    threads: list[threading.Thread] = []
+
     def ready(address: str, links: dict[str, str]) -> None:
         company = COMPANY.format(names=" and ".join(names)) if names else ""
         print(INTRODUCTION.format(address=address, link=links[PERSON], company=company), flush=True)
         for name in names:
-            threading.Thread(
+            thread = threading.Thread(
                 target=_work_beside,
-                args=(space, address, name, links[name], seed),
+                args=(space, address, name, links[name], seed, stopped),
                 name=f"colleague {name}",
-                daemon=True,
-            ).start()
+            )
+            threads.append(thread)
+            thread.start()
 
-    serve(
-        space,
-        config=space.annotate.model_copy(update={"port": port}),
-        logins=[PERSON, *names],
-        notice=NOTICE,
-        ready=ready,
-    )
+    try:
+        serve(
+            space,
+            config=space.annotate.model_copy(update={"port": port}),
+            logins=[PERSON, *names],
+            notice=NOTICE,
+            ready=ready,
+        )
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
 
 
-def _work_beside(space: Workspace, address: str, name: str, link: str, seed: int) -> None:
+def _work_beside(
+    space: Workspace,
+    address: str,
+    name: str,
+    link: str,
+    seed: int,
+    stopped: threading.Event,
+) -> None:
     """Judge over HTTP at the person's pace, until the server is gone."""
-    while True:
+    while not stopped.wait(0.5):
         try:
             if httpx.get(f"{address}/readyz", timeout=5.0).is_success:
                 break
         except httpx.HTTPError:
             pass  # the server is still starting
-        time.sleep(0.5)
+    if stopped.is_set():
+        return
     colleague = ScriptedLabeler.by_link(
         address, name, link, taste=Taste(noise=COLLEAGUES[name]), seed=seed
     )
 
     def may_go_on() -> bool:
+        if stopped.is_set():
+            return False
         with space.store() as store:
             counted = [j.labeler for j in judgments(store) if j.verdict is not Verdict.SKIP]
         return counted.count(name) < counted.count(PERSON) + AHEAD
 
     try:
-        while True:
-            colleague.judge_all(seconds_between=SECONDS_BETWEEN, may_go_on=may_go_on)
-            time.sleep(LOOK_SECONDS)
+        while not stopped.wait(LOOK_SECONDS):
+            colleague.judge_all(pause=lambda: stopped.wait(SECONDS_BETWEEN), may_go_on=may_go_on)
     except httpx.HTTPError:
         return  # the server was stopped

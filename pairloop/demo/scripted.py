@@ -7,7 +7,6 @@ the rendered card's text, and nothing else.
 
 import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -101,9 +100,15 @@ class ScriptedLabeler:
         return cls(client, name, taste=taste, seed=seed)
 
     def judge_all(
-        self, *, seconds_between: float = 0.0, may_go_on: Callable[[], bool] = lambda: True
+        self,
+        *,
+        pause: Callable[[], object] = lambda: None,
+        may_go_on: Callable[[], bool] = lambda: True,
     ) -> int:
-        """Judge every pair that is open to this labeler; returns how many."""
+        """Judge every pair that is open to this labeler; returns how many.
+
+        may_go_on is asked before, pause is called after each judgment.
+        """
         judged = 0
         while may_go_on():
             cards = self._get("/api/pairs", count=4)["pairs"]
@@ -114,7 +119,7 @@ class ScriptedLabeler:
                     return judged
                 self._judge(card)
                 judged += 1
-                time.sleep(seconds_between)
+                pause()
         return judged
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ seed = {seed}
 beta = 0.1
 sft_weight = 0.2                  # keeps the answers readable
 learning_rate = 1e-3              # high, as suits an adapter of a micro model
-epochs = 3
+epochs = {epochs}
 batch_size = 8
 max_length = 512
 min_triplets = 20
@@ -47,7 +47,7 @@ seed = {seed}
 
 
 def demo_workspace(
-    root: Path, *, seed: int, evaluation_votes: int, pairs_per_prompt: int
+    root: Path, *, seed: int, evaluation_votes: int, pairs_per_prompt: int, epochs: int
 ) -> Workspace:
     """Make the demo's workspace with its prompts, or take it up where it is."""
     model = str(MODEL_DIR).replace("\\", "/")
@@ -56,6 +56,7 @@ def demo_workspace(
         seed=seed,
         evaluation_votes=evaluation_votes,
         pairs_per_prompt=pairs_per_prompt,
+        epochs=epochs,
     )
     space, _ = init_workspace(root, model=model, config=config)
     found = read_prompts(
