@@ -60,7 +60,7 @@ def test_the_shipped_configurations_are_valid(tmp_path):
     from pairloop.demo.workspace import CONFIG
     from pairloop.workspace import TEMPLATE, open_workspace
 
-    demo = CONFIG.format(model="m", seed=1, evaluation_votes=1, pairs_per_prompt=3)
+    demo = CONFIG.format(model="m", seed=1, evaluation_votes=1, pairs_per_prompt=3, epochs=3)
     for number, text in enumerate((TEMPLATE.format(model='"owner/name"'), demo)):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -38,7 +38,7 @@ COMPANY = """
 def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
     """Make the workspace, sample the first answers, serve the pages until stopped."""
     space = demo_workspace(
-        root, seed=seed, evaluation_votes=2 if colleagues else 1, pairs_per_prompt=1
+        root, seed=seed, evaluation_votes=2 if colleagues else 1, pairs_per_prompt=1, epochs=6
     )
     names = list(COLLEAGUES)[:colleagues]
     with space.store() as store:

@@ -94,7 +94,9 @@ def simulate_loop(directory: Path | None, *, seed: int, invert: bool, as_json: b
 
 
 def _run(root: Path, *, seed: int, invert: bool) -> list[SimulatedRound]:
-    space = demo_workspace(root, seed=seed, evaluation_votes=1, pairs_per_prompt=PAIRS_PER_PROMPT)
+    space = demo_workspace(
+        root, seed=seed, evaluation_votes=1, pairs_per_prompt=PAIRS_PER_PROMPT, epochs=3
+    )
     passwords = {name: secrets.token_urlsafe(16) for name in (*LABELERS, EXAMINER)}
     with space.store() as store:
         for name, password in passwords.items():
