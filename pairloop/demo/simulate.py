@@ -30,7 +30,7 @@ from pairloop.workspace import Workspace
 from storage.errors import ConflictError, PairloopError
 
 ROUNDS = 2
-PAIRS_PER_PROMPT = 3
+PAIRS_PER_PROMPT = 2
 LABELERS = {"ada": 0.4, "ben": 0.8, "cleo": 1.5}  # name -> noise
 EXAMINER, EXAMINER_NOISE = "examiner", 0.5
 START_SECONDS = 120.0

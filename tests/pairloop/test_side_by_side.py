@@ -87,7 +87,8 @@ def judge_all(client: httpx.Client) -> int:
     judged = 0
     while cards := client.get("/api/pairs", params={"count": 4}).json()["pairs"]:
         for card in cards:
-            longer = "left" if len(card["left_text"]) >= len(card["right_text"]) else "right"
+            sides = ("left", "right")
+            longer = max(sides, key=lambda s: (len(card[f"{s}_text"]), card[f"{s}_text"]))
             body = {
                 "key": str(uuid4()),
                 "presentation": card["presentation"],
