@@ -9,6 +9,9 @@ from typing import Any
 from annotate.render import highlight_css
 
 
+SCRIPTS = ("outbox.js", "deciding.js", "keys.js")  # one script in three files, in this order
+
+
 def page_file(name: str) -> str:
     """One of the page's own files."""
     return (files("annotate") / "page" / name).read_text(encoding="utf-8")
@@ -26,7 +29,7 @@ def build_label_page() -> Any:
     with gr.Blocks(title="pairloop: label", analytics_enabled=False) as blocks:
         gr.HTML(
             html_template=page_file("label.html"),
-            js_on_load=page_file("label.js"),
+            js_on_load="\n".join(map(page_file, SCRIPTS)),
             apply_default_css=False,
         )
     return blocks
