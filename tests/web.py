@@ -1,6 +1,7 @@
 """The labeling server over one filled store, and clients that are signed in."""
 
 import sys
+import time
 from pathlib import Path
 
 from factories import PASSWORD, fill_store, open_store
@@ -92,3 +93,10 @@ def finished(folder: Path, code: str) -> RoundRunner:
     runner.start("train")
     wait_for(lambda: not runner.state().running)
     return runner
+
+
+def wait_for(true, seconds=15.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)

@@ -1,19 +1,10 @@
 """Child processes started from the Rounds page: one at a time."""
 
-import time
-
 import pytest
-from web import finished, runner_of
+from web import finished, runner_of, wait_for
 
 from annotate.rounds import RoundRunner
 from storage.errors import ConflictError
-
-
-def wait_for(true, seconds=15.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def test_a_child_runs_logs_and_ends(tmp_path):
