@@ -24,6 +24,7 @@ from storage.records import Consensus, Message, RunStatus, Split, Verdict
 from storage.runs import run_events, runs, triplets_of
 from train.config import TrainConfig
 from train.dpo import STEP_0_LOSS, prompt_ids, token_ids, train_dpo
+from train.export import export
 from train.stage import train
 
 TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
@@ -258,6 +259,7 @@ import sys
 from pathlib import Path
 from storage.store import Store
 from train.config import TrainConfig
+from train.export import export
 from train.stage import train
 folder = Path(sys.argv[1])
 config = TrainConfig.model_validate_json(sys.argv[2])
@@ -317,3 +319,33 @@ def test_a_policy_published_but_not_registered_is_registered_by_the_next_run(
     assert replace(again.policy, run_id=None, created_at=NOW) == replace(
         first.policy, run_id=None, created_at=NOW
     )
+
+
+def test_the_exported_dataset_is_what_trl_takes_as_it_is(tmp_path, micro_model):
+    """With its lineage columns, loaded the way a stranger would."""
+    from datasets import load_dataset
+    from trl import DPOConfig, DPOTrainer
+
+    fill_workspace(tmp_path, micro_model)
+    with open_store(tmp_path) as store:
+        export(store, tmp_path / "out", agreement="None measured.")
+    exported = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+
+    trainer = DPOTrainer(
+        model=micro_model,
+        args=DPOConfig(
+            output_dir=str(tmp_path / "trl"),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            report_to=[],
+            bf16=False,
+            use_cpu=True,
+            disable_tqdm=True,
+        ),
+        train_dataset=exported["train"],
+        eval_dataset=exported["validation"],
+        processing_class=load_tokenizer(micro_model),
+    )
+
+    assert trainer.train().training_loss == pytest.approx(STEP_0_LOSS, abs=1e-3)
+    assert (len(trainer.train_dataset), len(trainer.eval_dataset)) == (10, 2)
