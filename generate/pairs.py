@@ -44,17 +44,19 @@ def normalised(text: str) -> str:
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
-def similarity(a: str, b: str) -> float:
+def similarity(a: str, b: str, *, at_least: float = 0.0) -> float:
     """Share of words two answers have in common, in order: 2 M / T in [0, 1].
 
+    0.0 without a closer look where it can't reach at_least.
     M: matching words found by Ratcliff and Obershelp's algorithm, T: words of both.
     """
     left, right = a.split(), b.split()
     if not left or not right:
         return float(left == right)
-    if 2 * min(len(left), len(right)) / (len(left) + len(right)) < 0.5:
-        return 0.0  # so different in length cannot be alike; spares the quadratic part
-    return SequenceMatcher(None, left, right, autojunk=False).ratio()
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    if matcher.real_quick_ratio() < at_least or matcher.quick_ratio() < at_least:
+        return 0.0  # both are upper bounds, and spare the quadratic part
+    return matcher.ratio()
 
 
 def distinct(
@@ -74,7 +76,9 @@ def distinct(
             drops[Drop.TRUNCATED] += 1
         elif any(text == other for other, _ in kept):
             drops[Drop.DUPLICATE] += 1
-        elif any(similarity(text, other) >= near_duplicate for other, _ in kept):
+        elif any(
+            similarity(text, other, at_least=near_duplicate) >= near_duplicate for other, _ in kept
+        ):
             drops[Drop.NEAR_DUPLICATE] += 1
         else:
             kept.append((text, response))

@@ -81,7 +81,7 @@ class VllmSampler:
                     request = waiting.popleft()
                     _add(engine, request, lora)
                     flying.add(request.key)
-                for output in engine.step():
+                for output in _step(engine):
                     if output.finished:
                         flying.discard(output.request_id)
                         yield _sample(output)
@@ -106,6 +106,18 @@ def _add(engine: Any, request: Request, lora: Any) -> None:
     )
     prompt = TokensPrompt(prompt_token_ids=list(request.prompt_token_ids))
     engine.add_request(request.key, prompt, params, lora_request=lora)
+
+
+def _step(engine: Any) -> list[Any]:
+    try:
+        return list(engine.step())
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ModelError(
+            f"The vLLM engine stopped: {type(error).__name__}: {reason} Finished answers are "
+            "stored; run this again to go on. If memory ran out, lower "
+            "generate.gpu_memory_utilization or generate.max_tokens."
+        ) from error
 
 
 def _lora_request(adapter: Path | None) -> Any:

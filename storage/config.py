@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's content; raises WorkspaceError when missing, ConfigurationError when broken."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise WorkspaceError(
             f"{path} does not exist, so {path.parent} is not a pairloop workspace. "

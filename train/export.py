@@ -105,6 +105,7 @@ def export(store: Store, out: Path, *, agreement: str) -> Exported:
     agreement: a paragraph for the card. Raises NotReadyError when nothing is settled and
     ConflictError when the folder holds something else.
     """
+    out = out.resolve()
     _refuse_foreign(out)
     run = RunLog(store, RunKind.EXPORT, number=0, config={"out": str(out)})
     built = build_triplets(
