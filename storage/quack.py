@@ -62,6 +62,10 @@ class _Address:
         return f"quack:{self.host}:{self.port}"
 
 
+class ServerGoneError(StoreError):
+    """Raised when the server that held the file went away during a call."""
+
+
 class QuackServer:
     """A database being served. Close it before closing the connection it serves."""
 
@@ -162,7 +166,7 @@ class QuackConnection:
         except duckdb.Error as error:
             if not (_unreachable(error) or _refused(error)):
                 raise
-            raise StoreError(
+            raise ServerGoneError(
                 f"The labeling server that held {self._database} (process {self._address.pid}) "
                 "has stopped or does not answer. Run the command again."
             ) from error

@@ -72,8 +72,15 @@ class Store:
         if not rows:
             return
         table, data = TABLES[type(rows[0])], encode(rows)
-        with self.connected() as connection:
-            connection.append(table, data)
+        try:
+            with self.connected() as connection:
+                connection.append(table, data)
+        except quack.ServerGoneError:
+            if self._depth:
+                raise
+            # Whether the lost call was stored or not, the same rows again do no harm.
+            with self.connected() as connection:
+                connection.append(table, data)
 
     def query(self, name: str, **params: object) -> list[dict[str, object]]:
         """Rows of a named query (storage/sql) as dicts of plain values."""

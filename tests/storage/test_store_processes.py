@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 from factories import make_judgment
@@ -136,3 +136,20 @@ def test_a_closed_store_that_held_the_file_says_that_it_is_closed(tmp_path):
     with pytest.raises(StoreError, match="is closed"):
         store.query("prompts_all")
     assert Store(store.database).query("prompts_all") == []
+
+
+def test_appends_go_on_when_the_labeling_server_is_killed_under_them(tmp_path, child):
+    """A training run must not die of a progress event because somebody closed the pages."""
+    database = tmp_path / "pairloop.duckdb"
+    server = child(APPENDER, database, "hold")
+    assert server.stdout.readline().strip() == "ready"
+    store = Store(database)
+    store.append([make_judgment("c1:x", "before", Verdict.TIE)])
+    killer = Timer(0.1, server.kill)
+    killer.start()
+
+    for i in range(60):
+        store.append([make_judgment("c1:x", f"labeler {i}", Verdict.TIE)])
+    killer.join()
+
+    assert len(store.query("judgments_present")) == 61
