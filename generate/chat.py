@@ -1,6 +1,7 @@
 """The model's own tokenizer and chat template: what the sampler reads and the trainer trains on."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ def check_model(model: str) -> None:
             f"{model} does not exist. Point generate.model in pairloop.toml at a model folder "
             "or a Hub id (owner/name)."
         )
+
+
+def adapter_rank(adapter: Path) -> int:
+    """The rank of the LoRA adapter in this folder; raises ModelError when there is none."""
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{adapter} holds no adapter (adapter_config.json is missing).") from None
+    return int(config["r"])
 
 
 def template_hash(tokenizer: Any) -> str:

@@ -55,8 +55,8 @@ def vllm_installed() -> bool:
     return find_spec("vllm") is not None
 
 
-def open_sampler(config: GenerateConfig, *, adapters: bool) -> Sampler:
-    """The engine the config names, its model loaded; adapters: whether any will be asked for."""
+def open_sampler(config: GenerateConfig, *, adapters: Sequence[Path]) -> Sampler:
+    """The engine the config names, its model loaded; adapters: those that will be asked for."""
     engine = config.engine
     if engine is EngineName.AUTO:
         engine = EngineName.VLLM if vllm_installed() else EngineName.TRANSFORMERS

@@ -158,7 +158,8 @@ def compare(
             "There are no test prompts to compare policies on. Raise generate.test_share before "
             "adding prompts, or add more prompts."
         )
-    engine = cache(partial(open_sampler, config, adapters=True))  # one engine for both policies
+    adapters = [workspace / p.adapter for p in (policy, against) if p.adapter]
+    engine = cache(partial(open_sampler, config, adapters=adapters))  # one for both policies
     answers = []
     for one in (policy, against):
         wanted = plan(chosen, one, config, samples=samples)
@@ -236,9 +237,13 @@ def sample_missing(
         p.id: prompt_token_ids(tokenizer, p.messages)
         for p in {w.prompt.id: w.prompt for w in missing}.values()
     }
-    engine = open_engine() if open_engine else open_sampler(config, adapters=bool(policy.adapter))
-    missing = _fitting(missing, ids_of, engine, config, skip_long=skip_long)
     adapter = workspace / policy.adapter if policy.adapter else None
+    engine = (
+        open_engine()
+        if open_engine
+        else open_sampler(config, adapters=[adapter] if adapter else [])
+    )
+    missing = _fitting(missing, ids_of, engine, config, skip_long=skip_long)
     run = RunLog(
         store, RunKind.GENERATE, number=policy.round, config=config.model_dump(mode="json")
     )

@@ -20,7 +20,7 @@ from transformers import (
     __version__,
 )
 
-from generate.chat import load_tokenizer
+from generate.chat import adapter_rank, load_tokenizer
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
@@ -61,8 +61,7 @@ class TransformersSampler:
                 return self._model
             next(iter(self._adapters.values())).base_model.disable_adapter_layers()
             return next(iter(self._adapters.values()))
-        if not (adapter / "adapter_config.json").is_file():
-            raise ModelError(f"{adapter} holds no adapter (adapter_config.json is missing).")
+        adapter_rank(adapter)
         from peft import PeftModel
 
         path = adapter.resolve()

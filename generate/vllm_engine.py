@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from generate.chat import check_model
+from generate.chat import adapter_rank, check_model
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
 from storage.records import FinishReason
 
 WINDOW = 512  # requests in flight; a wide window keeps the engine as busy as one big call
-_LORA = {"enable_lora": True, "max_lora_rank": 64, "max_loras": 2}  # costs time even if unused
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these as max_lora_rank only
 # vLLM 0.32 rewinds a seeded request's generator after a prompt was read in parts, which a CPU
 # generator can't do ("CPU Generator does not use offset"): there, prompts are read whole.
 _CPU_SCHEDULING = {"enable_chunked_prefill": False}
@@ -27,7 +27,7 @@ _CPU_MEMORY_SHARE = 0.1  # vLLM takes 90 % of the memory by default, also of a l
 class VllmSampler:
     """One engine, base model and adapters; prefix caching lets a prompt's samples share it."""
 
-    def __init__(self, config: GenerateConfig, *, adapters: bool) -> None:
+    def __init__(self, config: GenerateConfig, *, adapters: Sequence[Path]) -> None:
         check_model(config.model)
         if find_spec("vllm") is None:
             raise ModelError(
@@ -55,7 +55,7 @@ class VllmSampler:
                 enforce_eager=on_cpu,
                 gpu_memory_utilization=memory,
                 tensor_parallel_size=config.tensor_parallel_size,
-                **(_LORA if adapters else {}),
+                **(_lora_settings(adapters) if adapters else {}),
                 enable_prefix_caching=True,
                 **(_CPU_SCHEDULING if on_cpu else {}),
                 disable_log_stats=True,
@@ -120,12 +120,19 @@ def _step(engine: Any) -> list[Any]:
         ) from error
 
 
+def _lora_settings(adapters: Sequence[Path]) -> dict[str, int | bool]:
+    """Room for these adapters and no more: unused rank and unused slots cost time."""
+    rank = max(adapter_rank(adapter) for adapter in adapters)
+    fitting = [r for r in RANKS if r >= rank]
+    if not fitting:
+        raise ModelError(f"vLLM serves adapters up to rank {RANKS[-1]}, this one has {rank}.")
+    return {"enable_lora": True, "max_lora_rank": fitting[0], "max_loras": len(adapters)}
+
+
 def _lora_request(adapter: Path | None) -> Any:
     if adapter is None:
         return None
-    # A missing adapter would kill an engine that runs in a child process: look first.
-    if not (adapter / "adapter_config.json").is_file():
-        raise ModelError(f"{adapter} holds no adapter (adapter_config.json is missing).")
+    adapter_rank(adapter)  # a missing adapter would kill an engine in a child process: look first
     from zlib import crc32
 
     from vllm.lora.request import LoRARequest

@@ -21,9 +21,9 @@ QUESTIONS = ["What is tea?", "Give me a tip about bread.", "Tell me something ab
     scope="module",
     params=[EngineName.TRANSFORMERS, pytest.param(EngineName.VLLM, marks=pytest.mark.vllm)],
 )
-def engine(request, micro_model):
+def engine(request, micro_model, adapter):
     config = GenerateConfig(model=micro_model, engine=request.param, dtype="float32")
-    return open_sampler(config, adapters=True)
+    return open_sampler(config, adapters=[adapter])
 
 
 @pytest.fixture(scope="module")
