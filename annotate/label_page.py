@@ -8,7 +8,6 @@ from typing import Any
 
 from annotate.render import highlight_css
 
-
 SCRIPTS = ("outbox.js", "deciding.js", "keys.js")  # one script in three files, in this order
 
 
