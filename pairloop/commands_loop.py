@@ -34,7 +34,7 @@ def generate(
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
-    from pairloop.report import progress_bar
+    from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
     from storage.prompts import prompts
     from storage.records import Split
@@ -54,13 +54,13 @@ def generate(
                 "Next: pairloop generate"
             )
             return
-        with progress_bar("Sampling") as tick:
+        with sampling_bar("Sampling") as tick:
             result = stage.generate(
                 store,
                 space.root,
                 space.generate,
                 skip_long=skip_long,
-                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+                progress=tick,
             )
     _say_generated(result, as_json=as_json, next_step="pairloop annotate")
 
@@ -153,7 +153,7 @@ def evaluate(
 ) -> None:
     """Put two policies' answers to the test prompts before people, blind; report the win rate."""
     from generate import stage
-    from pairloop.report import progress_bar
+    from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
     from storage.errors import ConfigurationError
     from storage.policies import find_policy
@@ -168,7 +168,7 @@ def evaluate(
                 f"--policy {policy} and --against {against} are the same policy. "
                 "Train one first with `pairloop train`, or name two different ones."
             )
-        with progress_bar("Sampling") as tick:
+        with sampling_bar("Sampling") as tick:
             made = stage.compare(
                 store,
                 space.root,
@@ -176,7 +176,7 @@ def evaluate(
                 policy=ours,
                 against=theirs,
                 samples=samples,
-                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+                progress=tick,
             )
         rate = win_rate(evaluation_outcomes(store), policy=ours.id, against=theirs.id)
     settled = rate.comparisons

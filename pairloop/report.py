@@ -103,3 +103,10 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
             bar.update(task, completed=done, total=total, note=note)
 
         yield tick
+
+
+@contextmanager
+def sampling_bar(label: str) -> Iterator[Callable[[int, int, float], None]]:
+    """The same for sampling: call it with answers done, answers wanted and tokens per second."""
+    with progress_bar(label) as tick:
+        yield lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s")

@@ -151,21 +151,14 @@ def _interruptible() -> Iterator[None]:
 
 def _open_own(database: Path) -> EmbeddedConnection:
     """The file for this process alone; says so at once when a server already holds it."""
-    end = monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            return EmbeddedConnection.open(database)
-        except FileHeldError:
-            served = quack.attach(database)
-            if served is not None:
-                served.close()
-                raise StoreError(
-                    f"{database} is already served by another `pairloop annotate`. "
-                    "Use that one, or stop it, then run this again."
-                ) from None
-            if monotonic() > end:
-                raise
-            sleep(0.05)
+    found = _connect(database)
+    if not isinstance(found, EmbeddedConnection):
+        found.close()
+        raise StoreError(
+            f"{database} is already served by another `pairloop annotate`. "
+            "Use that one, or stop it, then run this again."
+        )
+    return found
 
 
 def _connect(database: Path) -> Connection:

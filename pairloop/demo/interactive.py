@@ -9,7 +9,7 @@ from annotate.accounts import add_labeler
 from generate import stage
 from pairloop.demo.scripted import ScriptedLabeler, Taste
 from pairloop.demo.workspace import NOTICE, demo_workspace
-from pairloop.report import progress_bar
+from pairloop.report import sampling_bar
 from pairloop.serve import serve
 from pairloop.workspace import Workspace
 from storage.judgments import judgments, labelers
@@ -47,12 +47,12 @@ def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
             if name not in known:
                 role = Role.ADMIN if name == PERSON else Role.LABELER
                 add_labeler(store, name, password=None, role=role)
-        with progress_bar("Sampling answers of the micro model") as tick:
+        with sampling_bar("Sampling answers of the micro model") as tick:
             made = stage.generate(
                 store,
                 space.root,
                 space.generate,
-                progress=lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s"),
+                progress=tick,
             )
     print(f"{made.sampled} answers sampled, {made.all_pairs} pairs to judge in {root}.", flush=True)
 

@@ -6,17 +6,15 @@ the rendered card's text, and nothing else.
 """
 
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from pairloop.demo.style import measure
-from pairloop.demo.topics import load_topics
+from pairloop.demo.topics import topic_of
 
 TIE_BELOW = 0.25  # difference of scores, after noise, that counts as none
 CLEAR_FROM, STRONG_FROM = 1.0, 2.5
@@ -36,26 +34,6 @@ class Decision:
 
     choice: str
     strength: str | None
-
-
-@cache
-def _names() -> list[tuple[re.Pattern[str], str]]:
-    return [
-        (re.compile(rf"\b{re.escape(phrase.lower())}\b"), topic.slug)
-        for topic in load_topics()
-        for phrase in (topic.name, topic.doing)
-    ]
-
-
-def topic_of(prompt: str) -> str:
-    """The slug of the topic that a prompt's text names last; "" if it names none."""
-    text = prompt.lower()
-    found = [
-        (match.end(), match.end() - match.start(), slug)
-        for pattern, slug in _names()
-        for match in pattern.finditer(text)
-    ]
-    return max(found)[2] if found else ""
 
 
 def decide(prompt: str, left: str, right: str, *, taste: Taste, rng: random.Random) -> Decision:

@@ -75,15 +75,25 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-def topic_in(text: str) -> Topic | None:
-    """The topic a question names: the one whose name or activity stands first in the text."""
-    found: list[tuple[int, int, Topic]] = []
-    for topic in load_topics():
-        for phrase in (topic.name, topic.doing, topic.slug):
-            match = re.search(rf"\b{re.escape(phrase)}\b", text.lower())
-            if match:
-                found.append((match.start(), -len(phrase), topic))
-    return min(found, key=lambda hit: hit[:2])[2] if found else None
+@cache
+def _phrases() -> Sequence[tuple[re.Pattern[str], str]]:
+    """What names a topic in a question, with its slug."""
+    return [
+        (re.compile(rf"\b{re.escape(phrase.lower())}\b"), topic.slug)
+        for topic in load_topics()
+        for phrase in (topic.name, topic.doing)
+    ]
+
+
+def topic_of(prompt: str) -> str:
+    """The slug of the topic that a prompt's text names last; "" if it names none."""
+    text = prompt.lower()
+    found = [
+        (match.end(), match.end() - match.start(), slug)
+        for pattern, slug in _phrases()
+        for match in pattern.finditer(text)
+    ]
+    return max(found)[2] if found else ""
 
 
 def sentences_of(text: str) -> list[str]:
