@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from annotate.config import AnnotateConfig
+from annotate.config import Distribution
+from annotate.consensus import planned_votes
 from storage import judgments as judging
-from storage.records import Purpose, Side, Verdict
+from storage.records import IMPORTED_VOTES, Purpose, Side, Verdict
 from storage.store import Store
 
 VERDICTS = [Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD]
@@ -164,7 +165,7 @@ def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
 
 
 def agreement_report(
-    store: Store, config: AnnotateConfig, *, round_number: int | None = None
+    store: Store, config: Distribution, *, round_number: int | None = None
 ) -> AgreementReport:
     """Agreement of people on training and evaluation pairs, of one round or of all.
 
@@ -172,14 +173,26 @@ def agreement_report(
     counting them would make people look less agreed than they are.
     """
     table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
-    planned = {p.value: config.votes_for(p) for p in Purpose}
-    limit = np.array([planned[p] for p in table["purpose"].to_pylist()], dtype=int)
     keep = np.array([kind != "model" for kind in table["kind"].to_pylist()], dtype=bool)
-    if config.tie_breaker:
-        keep &= np.asarray(table["place"]) <= limit
+    if config.tie_breaker or config.stop_at is not None:
+        keep &= np.asarray(table["place"]) <= _unprompted_votes(table, config)
     if round_number is not None:
         keep &= np.asarray(table["round"]) == round_number
     return report_of(table.filter(pa.array(keep, type=pa.bool_())))
+
+
+def _unprompted_votes(table: pa.Table, config: Distribution) -> Counts:
+    """Per vote, how many votes its pair was to get however they turned out."""
+    pairs = zip(*(table[c].to_pylist() for c in ("pair_id", "purpose", "strategy")), strict=True)
+    limits: list[float] = []
+    for pair_id, purpose, strategy in pairs:
+        if strategy == IMPORTED_VOTES:
+            limits.append(np.inf)
+            continue
+        planned = planned_votes(pair_id, Purpose(purpose), strategy, config)
+        # Stopping on the posterior asks on where votes differ: the first two are free of that.
+        limits.append(min(planned, 2) if config.stop_at is not None else planned)
+    return np.array(limits, dtype=np.float64)
 
 
 def _per_labeler(table: pa.Table) -> list[LabelerAgreement]:

@@ -4,25 +4,91 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.records import Purpose
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+_Line = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class AnnotateConfig(BaseModel):
-    """How pairs are given to people and when a pair is settled."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Question(_Section):
+    """A further question about both answers, answered with left, right or the same."""
+
+    name: _Name
+    question: _Line
+
+
+class Oidc(_Section):
+    """Sign-in through an OpenID Connect provider, for people who have an account here.
+
+    The client's secret comes from the environment: PAIRLOOP_OIDC_SECRET.
+    """
+
+    issuer: Annotated[str, Field(pattern=r"^https?://")]  # https://huggingface.co for the Hub
+    client_id: Annotated[str, Field(min_length=1)]
+    claim: str = "preferred_username"  # what must equal the account's name
+    label: _Line = "Sign in with single sign-on"
+    scopes: str = "openid profile"
+
+
+class Webhook(_Section):
+    """An address that is told of events; signed with PAIRLOOP_WEBHOOK_SECRET where that is set."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    events: tuple[str, ...] = ("pair.settled", "round.ready")
+
+
+class Judge(_Section):
+    """The language model that `pairloop judge` asks. Its key comes from PAIRLOOP_JUDGE_KEY."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None  # None: generate's own engine
+    model: str = ""
+    name: _Line = "judge"  # the labeler its judgments are recorded under
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+
+
+class Distribution(_Section):
+    """How votes are spread over pairs and people; a lead may change it while people work."""
+
+    votes_per_pair: Annotated[int, Field(ge=1, le=25)] = 2
+    overlap_share: _Share = 1.0  # of the pairs; the others get one vote
+    tie_breaker: bool = True  # one more vote when the first ones differ
+    evaluation_votes: Annotated[int, Field(ge=1, le=25)] = 1  # comparing policies: breadth first
+    stop_at: Annotated[float, Field(gt=0.5, lt=1)] | None = None  # posterior that ends the voting
+    max_votes: Annotated[int, Field(ge=1, le=25)] = 5  # with stop_at
+    vote_accuracy: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of one vote, with stop_at
+    gold_share: _Share = 0.05  # of what somebody is shown, while there are gold pairs
+    repeat_share: _Share = 0.02  # own earlier pairs, sides swapped
+    sentinel_share: _Share = 0.02
+    qualification_pass: _Share = 0.8  # of the qualification pairs, to go on to the others
+    daily_limit: Annotated[int, Field(ge=1)] | None = None  # judgments per person and day
+    show_own_agreement: bool = False  # to labelers
+
+
+class AnnotateConfig(Distribution):
+    """How pairs are given to people, what they are asked, and when a pair is settled."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
-    votes_per_pair: Annotated[int, Field(ge=1, le=25)] = 2
-    evaluation_votes: Annotated[int, Field(ge=1, le=25)] = 1  # comparing policies: breadth first
-    tie_breaker: bool = True  # one more vote when the first ones differ
-    seed: int = 0  # which side a response is shown on follows from it
-    lease_seconds: Annotated[float, Field(gt=0)] = 900.0
+    seed: int = 0  # sides, overlap and hidden repeats follow from it
+    lease_seconds: Annotated[float, Field(gt=0)] = 900.0  # at most; less for quick labelers
     session_hours: Annotated[float, Field(gt=0)] = 12.0
-    guidelines: str = "guidelines.md"  # file in the workspace shown beside the pairs
+    guidelines: str = "guidelines.md"  # file in the workspace that the first version comes from
     secure_cookie: bool = False  # true behind HTTPS
-
-    def votes_for(self, purpose: Purpose) -> int:
-        """Votes a pair gets before a tie-breaker is thought of."""
-        return self.evaluation_votes if purpose is Purpose.EVALUATION else self.votes_per_pair
+    criteria: tuple[Question, ...] = ()
+    reasons: tuple[_Line, ...] = ()  # quick reasons offered with the rationale
+    skip_reasons: tuple[_Line, ...] = (
+        "I don't know enough about this",
+        "The prompt makes no sense",
+        "I can't read this language",
+        "Disturbing content",
+    )
+    ask_acceptable: bool = False  # "is the better answer good enough?"
+    allow_edit: bool = False  # the better answer may be edited into a still better one
+    oidc: Oidc | None = None
+    webhooks: tuple[Webhook, ...] = ()
+    judge: Judge = Judge()

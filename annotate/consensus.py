@@ -1,21 +1,32 @@
 """What a pair's judgments add up to: majority, with ties and both-bad kept apart.
 
 Two agreeing votes settle a pair; where the first ones differ, one more is asked for. A pair with
-no majority stays unsettled and says so.
+no majority stays unsettled and says so. With `stop_at`, votes are asked for until the posterior of
+one verdict reaches it. Models' judgments are kept beside people's and never counted here.
 """
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from annotate.config import AnnotateConfig
+from annotate.config import Distribution
 from storage import judgments as judging
 from storage import pairs as pairing
-from storage.records import Consensus, Judgment, Purpose, Verdict
+from storage.records import (
+    IMPORTED_VOTES,
+    Consensus,
+    Judgment,
+    LabelerKind,
+    Pair,
+    Purpose,
+    Verdict,
+)
 from storage.store import Store, utc_now
 
-METHOD = "majority"
+MAJORITY, POSTERIOR = "majority", "posterior"
+VERDICTS = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
 
 
 def majority(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -27,23 +38,61 @@ def majority(verdicts: Sequence[Verdict]) -> Verdict | None:
     return verdict if 2 * votes > len(counted) else None
 
 
-def votes_wanted(verdicts: Sequence[Verdict], purpose: Purpose, config: AnnotateConfig) -> int:
+def posterior(verdicts: Sequence[Verdict], *, accuracy: float) -> dict[Verdict, float]:
+    """How probable each verdict is, given the votes; they sum to 1.
+
+    One-coin form of Dawid and Skene (1979, section 2): every vote is right with probability
+    `accuracy`, else one of the other verdicts, all alike; all verdicts are equally likely before.
+    """
+    count = Counter(verdicts)
+    wrong = (1 - accuracy) / (len(VERDICTS) - 1)
+    weight = {v: (accuracy / wrong) ** count[v] for v in VERDICTS}
+    total = sum(weight.values())
+    return {v: w / total for v, w in weight.items()}
+
+
+def in_overlap(pair_id: str, *, share: float) -> bool:
+    """Whether a pair is among the share that gets more than one vote: by hash, for all alike.
+
+    A larger share keeps every pair that a smaller one had.
+    """
+    digest = hashlib.sha256(f"overlap\0{pair_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64 < share
+
+
+def planned_votes(pair_id: str, purpose: Purpose, strategy: str, config: Distribution) -> int:
+    """Votes a pair gets before a tie-breaker is thought of."""
+    if strategy == IMPORTED_VOTES:
+        return 1
+    match purpose:
+        case Purpose.EVALUATION:
+            return config.evaluation_votes
+        case _:
+            overlap = in_overlap(pair_id, share=config.overlap_share)
+            return config.votes_per_pair if overlap else 1
+
+
+def votes_wanted(verdicts: Sequence[Verdict], pair: Pair, config: Distribution) -> int:
     """How many votes the pair should end up with, given those it has (skips left out)."""
-    planned = config.votes_for(purpose)
-    undecided = len(verdicts) >= planned and majority(verdicts) is None
+    if pair.strategy == IMPORTED_VOTES:
+        return len(verdicts)  # it came with its votes; nobody is asked again
+    planned = planned_votes(pair.id, pair.purpose, pair.strategy, config)
+    if config.stop_at is not None and planned > 1:
+        sure = max(posterior(verdicts, accuracy=config.vote_accuracy).values()) >= config.stop_at
+        return len(verdicts) if sure and verdicts else max(len(verdicts), config.max_votes)
+    undecided = len(verdicts) >= planned > 1 and majority(verdicts) is None
     return planned + (1 if config.tie_breaker and undecided else 0)
 
 
 def consensus_of(
-    pair_id: str,
+    pair: Pair,
     current: Sequence[Judgment],
     *,
-    purpose: Purpose,
     events: int,
-    config: AnnotateConfig,
+    config: Distribution,
     now: datetime,
 ) -> Consensus:
-    """The consensus of a pair's present judgments; their order does not matter.
+    """The consensus of people's present judgments on a pair; their order does not matter.
 
     probability_first is the mean of a Beta(1, 1) prior updated by the votes, a tie counting half
     for each side: two of two votes (.75) are weaker evidence than three of three (.8).
@@ -51,18 +100,17 @@ def consensus_of(
     votes = [j.verdict for j in current if j.verdict is not Verdict.SKIP]
     count: Counter[Verdict] = Counter(votes)
     first, second, tie = (count[v] for v in (Verdict.FIRST, Verdict.SECOND, Verdict.TIE))
-    verdict = majority(votes)
-    planned = config.votes_for(purpose)
-    if len(votes) < planned:
-        verdict, reason = None, f"{len(votes)} of {planned} votes"
-    elif verdict is not None:
-        reason = f"{count[verdict]} of {len(votes)} votes agree"
-    elif len(votes) < votes_wanted(votes, purpose, config):
-        reason = f"the first {len(votes)} votes differ, one more is wanted"
+    wanted = votes_wanted(votes, pair, config)
+    by_posterior = (
+        config.stop_at is not None
+        and planned_votes(pair.id, pair.purpose, pair.strategy, config) > 1
+    )
+    if by_posterior:
+        verdict, reason = _by_posterior(votes, wanted, config)
     else:
-        reason = f"no majority among {len(votes)} votes"
+        verdict, reason = _by_majority(votes, pair, wanted, config)
     return Consensus(
-        pair_id=pair_id,
+        pair_id=pair.id,
         verdict=verdict,
         probability_first=(first + tie / 2 + 1) / (first + second + tie + 2),
         votes=len(votes),
@@ -70,41 +118,82 @@ def consensus_of(
         second_votes=second,
         tie_votes=tie,
         both_bad_votes=count[Verdict.BOTH_BAD],
-        method=METHOD,
+        method=POSTERIOR if by_posterior else MAJORITY,
         settled=verdict is not None,
         reason=reason,
-        closed=len(votes) >= votes_wanted(votes, purpose, config),
+        closed=len(votes) >= wanted,
         events=events,
         created_at=now,
     )
 
 
-def settle(store: Store, config: AnnotateConfig) -> int:
+def _by_majority(
+    votes: Sequence[Verdict], pair: Pair, wanted: int, config: Distribution
+) -> tuple[Verdict | None, str]:
+    planned = planned_votes(pair.id, pair.purpose, pair.strategy, config)
+    verdict = majority(votes)
+    if len(votes) < planned:
+        return None, f"{len(votes)} of {planned} votes"
+    if verdict is not None:
+        return verdict, f"{votes.count(verdict)} of {len(votes)} votes agree"
+    if len(votes) < wanted:
+        return None, f"the first {len(votes)} votes differ, one more is wanted"
+    return None, f"no majority among {len(votes)} votes"
+
+
+def _by_posterior(
+    votes: Sequence[Verdict], wanted: int, config: Distribution
+) -> tuple[Verdict | None, str]:
+    shares = posterior(votes, accuracy=config.vote_accuracy)
+    verdict = max(shares, key=lambda v: shares[v])
+    sure = f"posterior {shares[verdict]:.2f} after {len(votes)} votes"
+    if len(votes) < wanted:
+        return None, f"{sure}, {config.stop_at:g} is wanted"
+    if config.stop_at is not None and shares[verdict] >= config.stop_at:
+        return verdict, sure
+    return majority(votes), f"{sure}, and no more votes are asked for"
+
+
+def settle(store: Store, config: Distribution) -> int:
     """Bring every judged pair's consensus up to date; returns how many changed.
 
     The desk does this at each vote. A whole pass is for what it could not see: a kill between a
-    judgment and its consensus, or a changed votes_per_pair.
+    judgment and its consensus, imported votes, or a changed votes_per_pair.
     """
     with store.connected():
+        models = model_names(store)
         events = Counter(j.pair_id for j in judging.judgment_events(store))
         current: dict[str, list[Judgment]] = defaultdict(list)
         for judgment in judging.judgments(store):
-            current[judgment.pair_id].append(judgment)
+            if judgment.labeler not in models:
+                current[judgment.pair_id].append(judgment)
         known = pairing.consensus_by_pair(store)
-        purposes = {p.id: p.purpose for p in pairing.pairs(store)}
-        now = utc_now()
-        changed = []
-        for pair_id, count in events.items():
-            fresh = consensus_of(
-                pair_id,
-                current[pair_id],
-                purpose=purposes[pair_id],
-                events=count,
-                config=config,
-                now=now,
-            )
-            old = known.get(pair_id)
-            if old is None or replace(old, created_at=now) != fresh:
-                changed.append(fresh)
+        changed = _changed(events, current, known, pairing.pairs(store), config)
         store.append(changed)
     return len(changed)
+
+
+def model_names(store: Store) -> set[str]:
+    """The labelers that are models."""
+    return {n for n, who in judging.labelers(store).items() if who.kind is LabelerKind.MODEL}
+
+
+def _changed(
+    events: Mapping[str, int],
+    current: Mapping[str, Sequence[Judgment]],
+    known: Mapping[str, Consensus],
+    pairs: Sequence[Pair],
+    config: Distribution,
+) -> list[Consensus]:
+    now = utc_now()
+    changed = []
+    for pair in pairs:
+        if not events.get(pair.id):
+            continue
+        fresh = consensus_of(
+            pair, current.get(pair.id, ()), events=events[pair.id], config=config, now=now
+        )
+        old = known.get(pair.id)
+        if old is None or replace(old, created_at=now) != fresh:
+            changed.append(fresh)
+    return changed

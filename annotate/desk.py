@@ -235,9 +235,8 @@ class Desk:
         pair = self._queue.pair(judgment.pair_id)
         assert pair is not None, "a judged pair is in the queue"
         consensus = consensus_of(
-            pair.id,
+            pair,
             current,
-            purpose=pair.purpose,
             events=events,
             config=self._config,
             now=utc_now(),

@@ -67,7 +67,7 @@ class PairQueue:
         else:
             state.judged[judgment.labeler] = judgment
         verdicts = state.verdicts()
-        if len(verdicts) < votes_wanted(verdicts, state.pair.purpose, self._config):
+        if len(verdicts) < votes_wanted(verdicts, state.pair, self._config):
             self._undecided[judgment.pair_id] = state
         else:
             self._undecided.pop(judgment.pair_id, None)
@@ -114,4 +114,4 @@ class PairQueue:
             return False
         held = sum(1 for who, until in state.leases.items() if who != labeler and until > now)
         verdicts = state.verdicts()
-        return len(verdicts) + held < votes_wanted(verdicts, state.pair.purpose, self._config)
+        return len(verdicts) + held < votes_wanted(verdicts, state.pair, self._config)

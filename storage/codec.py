@@ -14,8 +14,24 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from storage import records
-from storage.records import Message, Record
+from storage import records, team_records
+from storage.records import Message
+
+Record = (
+    records.Prompt
+    | records.Policy
+    | records.Response
+    | records.Pair
+    | records.Presentation
+    | records.Judgment
+    | records.Labeler
+    | records.Session
+    | records.Consensus
+    | records.Triplet
+    | records.Run
+    | records.RunEvent
+    | team_records.TeamRecord
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -32,6 +48,14 @@ TABLES: Mapping[type, str] = {
     records.Triplet: "triplet_rows",
     records.Run: "run_rows",
     records.RunEvent: "run_event_rows",
+    team_records.Gold: "gold_rows",
+    team_records.LabelerSettings: "labeler_settings_rows",
+    team_records.Assignment: "assignment_rows",
+    team_records.Setting: "setting_rows",
+    team_records.Guideline: "guideline_rows",
+    team_records.Invitation: "invitation_rows",
+    team_records.ApiToken: "api_token_rows",
+    team_records.Activity: "activity_rows",
 }
 
 _SCALARS: Mapping[type, pa.DataType] = {

@@ -15,6 +15,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self, assert_never
 
+IMPORTED_VOTES = "imported votes"
+IMPORTED_ROUND = -1  # of answers and pairs that no policy of this workspace gave
+
 
 class Split(StrEnum):
     """Where a prompt may be used: one split for all rounds, by hash of its text."""
@@ -151,7 +154,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A model answers are sampled from: a base model, and an adapter from round 1 on."""
+    """A model answers are sampled from: a base model, and an adapter from round 1 on.
+
+    Where somebody else's answers come from is a policy too: method "imported", round IMPORTED_ROUND.
+    """
 
     id: str
     round: int
@@ -159,12 +165,12 @@ class Policy:
     adapter: str | None  # path relative to the workspace
     adapter_hash: str | None  # sha256 of adapter_model.safetensors
     parent: str | None
-    method: str  # "sft" for round 0, else the training method
+    method: str  # "sft" for round 0, "imported" for others' answers, else the training method
     run_id: str | None
     created_at: datetime
 
     def __post_init__(self) -> None:
-        if (self.round == 0) != (self.parent is None):
+        if (self.round <= 0) != (self.parent is None):
             raise ValueError(
                 f"round {self.round} with parent {self.parent!r}: only round 0 has none"
             )
@@ -229,7 +235,7 @@ class Pair:
     first: str
     second: str
     purpose: Purpose
-    strategy: str
+    strategy: str  # why it was formed; IMPORTED_VOTES for one that came with its votes
     round: int
     created_at: datetime
 
@@ -275,6 +281,7 @@ class Judgment:
     rationale: str = ""
     edited_text: str = ""
     flags: tuple[str, ...] = ()
+    guideline: str = ""  # content id of the guidelines the labeler had, "" if none
     seconds: float  # from the pair being readable to the decision
     created_at: datetime
 
@@ -385,19 +392,3 @@ class RunEvent:
     message: str
     metrics: Mapping[str, float]
     created_at: datetime
-
-
-Record = (
-    Prompt
-    | Policy
-    | Response
-    | Pair
-    | Presentation
-    | Judgment
-    | Labeler
-    | Session
-    | Consensus
-    | Triplet
-    | Run
-    | RunEvent
-)

@@ -21,10 +21,9 @@ from typing import Protocol, Self, TypeVar
 import pyarrow as pa
 
 from storage import quack
-from storage.codec import TABLES, decode, encode
+from storage.codec import TABLES, Record, decode, encode
 from storage.embedded import EmbeddedConnection, FileHeldError
 from storage.errors import StoreError
-from storage.records import Record
 from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)

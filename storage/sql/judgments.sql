@@ -13,6 +13,7 @@ select
     rationale,
     edited_text,
     flags,
+    guideline,
     seconds,
     created_at
 from judgment_events
@@ -33,6 +34,7 @@ select
     rationale,
     edited_text,
     flags,
+    guideline,
     seconds,
     created_at
 from judgments
@@ -72,6 +74,7 @@ select
     j.seconds,
     p.round,
     p.purpose,
+    p.strategy,
     s.first_side,
     l.kind,
     row_number() over (

@@ -1,5 +1,5 @@
 -- name: policies_all
--- Every policy, round 0 first; within a round the newest last.
+-- Every policy of the loop, round 0 first; within a round the newest last.
 select
     id,
     round,
@@ -11,4 +11,5 @@ select
     run_id,
     created_at
 from policies
+where method <> 'imported'
 order by round, created_at, id;

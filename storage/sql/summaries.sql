@@ -61,6 +61,7 @@ from response_counts as r
 left join pair_counts as p on p.round = r.round
 left join vote_counts as v on v.round = r.round
 left join triplet_counts as t on t.round = r.round
+where r.round >= 0
 order by r.round;
 
 -- name: evaluation_outcomes

@@ -7,10 +7,26 @@ from factories import NOW, fill_store, make_judgment, open_store
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotate.accounts import add_labeler
 from annotate.config import AnnotateConfig
-from annotate.consensus import consensus_of, majority, settle, votes_wanted
+from annotate.consensus import (
+    consensus_of,
+    in_overlap,
+    majority,
+    planned_votes,
+    posterior,
+    settle,
+    votes_wanted,
+)
 from storage.pairs import consensus_by_pair
-from storage.records import Consensus, Purpose, Verdict
+from storage.records import (
+    IMPORTED_VOTES,
+    Consensus,
+    LabelerKind,
+    Pair,
+    Purpose,
+    Verdict,
+)
 
 F, S, T, B, SKIP = Verdict
 CONFIG = AnnotateConfig()
@@ -18,10 +34,24 @@ votes = st.lists(st.sampled_from(Verdict), max_size=7)
 configs = st.builds(AnnotateConfig, votes_per_pair=st.integers(1, 4), tie_breaker=st.booleans())
 
 
+def pair_of(purpose: Purpose = Purpose.TRAIN, *, strategy: str = "random", i: int = 0) -> Pair:
+    return Pair(
+        id=f"c1:{i}",
+        prompt_id="p1:x",
+        first="r1:a",
+        second="r1:b",
+        purpose=purpose,
+        strategy=strategy,
+        round=0,
+        created_at=NOW,
+    )
+
+
 def settled(verdicts: list[Verdict], config: AnnotateConfig = CONFIG, **changes) -> Consensus:
     judgments = [make_judgment("c1:x", f"labeler {i}", v) for i, v in enumerate(verdicts)]
-    values = {"purpose": Purpose.TRAIN, "events": len(judgments)} | changes
-    return consensus_of("c1:x", judgments, config=config, now=NOW, **values)
+    values = {"events": len(judgments)} | changes
+    pair = values.pop("pair", pair_of())
+    return consensus_of(pair, judgments, config=config, now=NOW, **values)
 
 
 @given(votes.flatmap(lambda v: st.tuples(st.just(v), st.permutations(v))), configs)
@@ -94,10 +124,11 @@ def test_without_a_tie_breaker_differing_votes_stay_unsettled():
 
 def test_comparisons_of_policies_have_their_own_number_of_votes():
     config = AnnotateConfig(votes_per_pair=3, evaluation_votes=1)
-    assert settled([F], config, purpose=Purpose.EVALUATION).settled
+    comparison = pair_of(Purpose.EVALUATION)
+    assert settled([F], config, pair=comparison).settled
     assert not settled([F], config).settled
-    assert votes_wanted([F], Purpose.EVALUATION, config) == 1
-    assert votes_wanted([F, S, T], Purpose.TRAIN, config) == 4
+    assert votes_wanted([F], comparison, config) == 1
+    assert votes_wanted([F, S, T], pair_of(), config) == 4
 
 
 def test_more_votes_for_the_same_verdict_are_stronger_evidence():
@@ -107,6 +138,66 @@ def test_more_votes_for_the_same_verdict_are_stronger_evidence():
     assert settled([F, S]).probability_first == settled([T, T]).probability_first == 0.5
     assert settled([F, T]).probability_first == 2.5 / 4
     assert settled([B, B, SKIP]).probability_first == 0.5
+
+
+def test_only_the_overlap_share_gets_more_than_one_vote_and_a_larger_share_keeps_it():
+    """Coverage first: the share is of the pairs, by hash, the same at every restart."""
+    ids = [f"c1:{i}" for i in range(2000)]
+    some, more = ({i for i in ids if in_overlap(i, share=s)} for s in (0.15, 0.5))
+    assert some < more
+    assert abs(len(some) - 300) < 80
+    config = AnnotateConfig(votes_per_pair=3, overlap_share=0.15)
+    assert {i for i in ids if planned_votes(i, Purpose.TRAIN, "random", config) == 3} == some
+    alone = pair_of(i=next(i for i in range(2000) if f"c1:{i}" not in some))
+    assert settled([F], config, pair=alone).closed
+
+
+def test_imported_votes_are_all_there_will_be():
+    """Nobody is asked again about a pair that came with its votes."""
+    imported = pair_of(strategy=IMPORTED_VOTES)
+    for verdicts, verdict in (([F], F), ([F, S], None), ([F, S, S, T, S], S)):
+        found = settled(verdicts, pair=imported)
+        assert (found.closed, found.verdict) == (True, verdict)
+
+
+def test_the_posterior_is_bayes_rule_over_four_verdicts():
+    """By hand, accuracy .8: .64 x .0667 against .0667 x .8 x .0667 ... for votes F, F, S."""
+    wrong = 0.2 / 3
+    weight = {F: 0.8**2 * wrong, S: wrong**2 * 0.8, T: wrong**3, B: wrong**3}
+    found = posterior([F, F, S], accuracy=0.8)
+    for verdict, w in weight.items():
+        assert found[verdict] == pytest.approx(w / sum(weight.values()), abs=1e-12)
+    assert set(posterior([], accuracy=0.8).values()) == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "closed", "verdict"),
+    [
+        ([], False, None),
+        ([F], False, None),  # .80
+        ([F, F], True, F),  # .98
+        ([F, S], False, None),
+        ([F, S, F], False, None),  # .86
+        ([F, S, F, F], True, F),
+        ([F, S, F, S, T], True, None),  # max_votes
+        ([F, S, F, S, F], True, F),  # max_votes: the majority counts
+    ],
+)
+def test_voting_stops_when_the_posterior_is_sure_or_the_votes_are_used_up(
+    verdicts, closed, verdict
+):
+    found = settled(verdicts, AnnotateConfig(stop_at=0.95, vote_accuracy=0.8, max_votes=5))
+    assert (found.closed, found.verdict, found.method) == (closed, verdict, "posterior")
+
+
+def test_a_models_judgments_are_no_votes(tmp_path):
+    with open_store(tmp_path, hold=True) as store:
+        one, *_ = fill_store(store, pairs=2, labelers=("ann",), admin=None).pairs
+        add_labeler(store, "judge", password=None, kind=LabelerKind.MODEL)
+        store.append([make_judgment(one, "judge", F), make_judgment(one, "ann", S)])
+        settle(store, AnnotateConfig(votes_per_pair=1))
+        found = consensus_by_pair(store)[one.id]
+        assert (found.verdict, found.votes) == (S, 1)
 
 
 def test_a_pass_over_the_store_settles_what_a_kill_left_behind(tmp_path):

@@ -1,6 +1,7 @@
 """Pairs become training examples, or are counted as to why not."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
@@ -27,7 +28,11 @@ def judged(pair: Pair, verdicts: list[Verdict]) -> Consensus:
     current = [make_judgment(pair, f"labeler {i}", v) for i, v in enumerate(verdicts)]
     config = AnnotateConfig()
     return consensus_of(
-        pair.id, current, purpose=Purpose.TRAIN, events=len(current), config=config, now=NOW
+        replace(pair, purpose=Purpose.TRAIN),
+        current,
+        events=len(current),
+        config=config,
+        now=NOW,
     )
 
 

@@ -1,0 +1,76 @@
+"""Reading what steers the labeling team's work, and its trail."""
+
+from storage.store import Store, utc_now
+from storage.team_records import (
+    Activity,
+    ApiToken,
+    Assignment,
+    Gold,
+    Guideline,
+    Invitation,
+    LabelerSettings,
+    Setting,
+)
+
+
+def gold_by_pair(store: Store) -> dict[str, Gold]:
+    """What is known of every gold pair, retired ones too, by pair id."""
+    return {g.pair_id: g for g in store.read(Gold, "gold_all")}
+
+
+def labeler_settings(store: Store) -> dict[str, LabelerSettings]:
+    """What work people get, by name; those nobody changed are not in it."""
+    return {s.name: s for s in store.read(LabelerSettings, "labeler_settings_all")}
+
+
+def assignments(store: Store) -> list[Assignment]:
+    """The assignments, ended ones too, oldest first."""
+    return store.read(Assignment, "assignments_all")
+
+
+def settings(store: Store) -> dict[str, Setting]:
+    """The distribution settings changed while the project runs, by key."""
+    return {s.key: s for s in store.read(Setting, "settings_all")}
+
+
+def guidelines(store: Store) -> list[Guideline]:
+    """Every version of the guidelines, the one in force first."""
+    return store.read(Guideline, "guidelines_all")
+
+
+def invitations(store: Store) -> dict[str, Invitation]:
+    """Every invitation by the hash of its token, newest first."""
+    return {i.token_hash: i for i in store.read(Invitation, "invitations_all")}
+
+
+def api_tokens(store: Store) -> dict[str, ApiToken]:
+    """Every API token by its hash, newest first."""
+    return {t.token_hash: t for t in store.read(ApiToken, "api_tokens_all")}
+
+
+def activities(store: Store, *, count: int = 200) -> list[Activity]:
+    """The end of the activity trail, newest first."""
+    return store.read(Activity, "activities_newest", count=count)
+
+
+def team_versions(store: Store) -> tuple[int, ...]:
+    """A cheap value that changes exactly when gold, settings, assignments or guidelines do."""
+    return tuple(int(str(n)) for n in store.query("team_versions")[0].values())
+
+
+def note(store: Store, *, actor: str, action: str, subject: str = "", detail: str = "") -> None:
+    """Append to the activity trail."""
+    from uuid import uuid4
+
+    store.append(
+        [
+            Activity(
+                id=uuid4().hex,
+                actor=actor,
+                action=action,
+                subject=subject,
+                detail=detail,
+                created_at=utc_now(),
+            )
+        ]
+    )
