@@ -114,3 +114,48 @@ select
     (select count(*) from assignment_rows) as assignments,
     (select count(*) from setting_rows) as settings,
     (select count(*) from guideline_rows) as guidelines;
+
+-- name: pairs_by_tag
+-- The pairs whose prompts have one of these tags.
+select
+    t.tag,
+    p.id as pair_id
+from pairs as p
+inner join (
+    select
+        id,
+        unnest(tags) as tag
+    from prompts
+) as t on t.id = p.prompt_id
+where list_contains($tags, t.tag)
+order by t.tag, p.id;
+
+-- name: gold_votes
+-- Every counting vote on a gold pair, oldest first, with what it should have been.
+select
+    j.labeler,
+    j.pair_id,
+    j.verdict,
+    g.verdict as expected,
+    g.use,
+    j.created_at
+from judgments as j
+inner join gold as g on g.pair_id = j.pair_id
+where j.verdict <> 'skip'
+order by j.created_at, j.id;
+
+-- name: repeat_votes
+-- Every repeated pair that its labeler judged both times: what they said then and now.
+select
+    j.labeler,
+    j.pair_id,
+    j.verdict,
+    before.verdict as before
+from judgments as j
+inner join pairs as p on p.id = j.pair_id and p.purpose = 'repeat'
+inner join pairs as o
+    on o."first" = p."first" and o."second" = p."second" and o.purpose in ('train', 'evaluation')
+inner join judgments as before on before.pair_id = o.id and before.labeler = j.labeler
+where j.verdict <> 'skip'
+    and before.verdict <> 'skip'
+order by j.created_at, j.id;
