@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_loop
+from pairloop import commands_data, commands_judge, commands_loop
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 commands_data.register(app)
 commands_loop.register(app)
+commands_judge.register(app)
 
 
 def main() -> None:
