@@ -36,9 +36,10 @@ def main() -> None:
     except PairloopError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "\nStopped. What was finished is stored; run the command again to go on.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            print(
+                "\nStopped. What was finished is stored; run the command again to go on.",
+                file=sys.stderr,
+            )
+        raise
