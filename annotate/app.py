@@ -20,7 +20,8 @@ from starlette.middleware.cors import CORSMiddleware
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.rounds import RoundRunner
-from annotate.web_api import admin_router, guidelines_text, label_router
+from annotate.web_api import admin_router, guidelines_text
+from annotate.web_label import label_router
 from annotate.web_login import login_router
 from annotate.web_session import HEADERS, Gate, Sessions
 from storage.errors import (
@@ -56,7 +57,7 @@ def create_app(
     desk.show_guideline(content_id("g1", text) if text else "")
 
     app.include_router(login_router(store, sessions, config, one_time_logins=one_time_logins or {}))
-    app.include_router(label_router(desk, workspace, config, notice=notice))
+    app.include_router(label_router(desk, store, notice=notice))
     app.include_router(admin_router(store, config, runner))
     _add_plain_routes(app, store)
     _add_error_answers(app)
