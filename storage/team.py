@@ -50,6 +50,18 @@ def invitations(store: Store) -> dict[str, Invitation]:
     return {i.token_hash: i for i in store.read(Invitation, "invitations_all")}
 
 
+def invitation(store: Store, token_hash: str) -> Invitation | None:
+    """The invitation behind a link's hash."""
+    found = store.read(Invitation, "invitation_by_token", token_hash=token_hash)
+    return found[0] if found else None
+
+
+def api_token(store: Store, token_hash: str) -> ApiToken | None:
+    """The API token behind a hash."""
+    found = store.read(ApiToken, "api_token_by_hash", token_hash=token_hash)
+    return found[0] if found else None
+
+
 def api_tokens(store: Store) -> dict[str, ApiToken]:
     """Every API token by its hash, newest first."""
     return {t.token_hash: t for t in store.read(ApiToken, "api_tokens_all")}

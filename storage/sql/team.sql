@@ -93,6 +93,34 @@ select
 from api_tokens
 order by created_at desc, token_hash;
 
+-- name: invitation_by_token
+-- The invitation behind a link's hash.
+select
+    token_hash,
+    revision,
+    name,
+    role,
+    groups,
+    used_by,
+    revoked,
+    author,
+    expires_at,
+    created_at
+from invitations
+where token_hash = $token_hash;
+
+-- name: api_token_by_hash
+-- The API token behind a hash.
+select
+    token_hash,
+    labeler,
+    label,
+    revoked,
+    expires_at,
+    created_at
+from api_tokens
+where token_hash = $token_hash;
+
 -- name: activities_newest
 -- The end of the activity trail, newest first.
 select
