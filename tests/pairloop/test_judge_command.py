@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from factories import fill_store, open_store
+from factories import fill_store, make_judgment, open_store
 from fastapi import Response
 from judge_server import chat, judge_server, longer
 
+from annotate.accounts import add_labeler
 from annotate.config import Judge
 from annotate.judge import Conversation
 from annotate.judge_http import HttpJudge
@@ -20,7 +21,8 @@ from generate.config import EngineName, GenerateConfig
 from pairloop.judge_local import LocalJudge
 from storage.errors import ModelError
 from storage.judgments import judgment_events, judgments, labelers
-from storage.records import Message, RunStatus
+from storage.pairs import pairs as all_pairs
+from storage.records import Message, RunStatus, Verdict
 from storage.runs import runs
 
 KEY = "sk-very-secret-1234567890"
@@ -277,3 +279,24 @@ def test_a_template_without_a_system_turn_gets_one_message(micro_model, tmp_path
     config = GenerateConfig(model=str(folder), engine=EngineName.TRANSFORMERS)
     (reply,) = LocalJudge(config, max_tokens=8).ask([short("s", "x")])
     assert reply.text or reply.failure
+
+
+def test_agreement_compares_the_model_with_people(workspace):
+    with judge_server(longer) as (url, _):
+        folder = workspace(more=behind(url))
+        pairloop(folder)
+    with open_store(folder) as store, store.connected():
+        add_labeler(store, "ann", password=None)
+        store.append([make_judgment(p, "ann", Verdict.FIRST) for p in all_pairs(store)])
+
+    words = [sys.executable, "-m", "pairloop", "agreement", "-w", str(folder)]
+    text = subprocess.run(words, capture_output=True, text=True, env=environment())
+    said = subprocess.run([*words, "--json"], capture_output=True, text=True, env=environment())
+
+    assert "judge (m): 12 pairs judged, 12 of them by people too" in text.stdout, text.stderr
+    assert "says the same in both orders" in text.stdout
+    (row,) = json.loads(said.stdout)["models"]
+    assert (row["labeler"], row["model"], row["shared"]) == ("judge", "m", 12)
+    assert row["position_consistency"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 12}
+    assert row["longer_share"]["value"] == 1.0
+    assert json.loads(said.stdout)["judgments"] == 12
