@@ -15,7 +15,7 @@ from annotate.desk import Desk
 from pairloop.workspace import Workspace
 from storage.errors import InputError, StoreError
 from storage.judgments import labelers
-from storage.records import Role
+from storage.records import LabelerKind, Role
 from storage.store import Store
 
 FIRST_ADMIN = "admin"
@@ -70,7 +70,11 @@ def serve(
 
 
 def _known(store: Store, names: Sequence[str]) -> list[str]:
-    known = {name for name, person in labelers(store).items() if person.active}
+    known = {
+        name
+        for name, who in labelers(store).items()
+        if who.active and who.kind is LabelerKind.HUMAN
+    }
     for name in names:
         if name not in known:
             raise InputError(

@@ -9,17 +9,27 @@ from fastapi import Response
 from judge_server import LAST, always_a, chat, judge_server, longer
 
 from annotate import judge_stage as stage
-from annotate.accounts import add_labeler, check_password, disable_labeler
+from annotate.accounts import (
+    add_labeler,
+    check_password,
+    disable_labeler,
+    session_labeler,
+    start_session,
+)
+from annotate.cards import Choice, Submission
 from annotate.config import AnnotateConfig, Judge
 from annotate.consensus import settle
+from annotate.desk import Desk
 from annotate.judge import TEMPLATE, Which, orders_of
 from annotate.judge_http import HttpJudge
+from annotate.tokens import create_token, token_labeler
 from storage.errors import ConfigurationError, ConflictError, ModelError, NotReadyError
 from storage.judgments import judgments, labelers
 from storage.pairs import consensus_by_pair
 from storage.records import LabelerKind, Purpose, RunKind, RunStatus, Strength, Verdict, content_id
 from storage.runs import run_events, runs
 from storage.store import utc_now
+from storage.summaries import round_summaries
 from storage.team_records import Guideline
 
 RUBRIC = stage.Rubric(text="Shorter is better.", version="g1:x")
@@ -78,6 +88,11 @@ def test_the_judge_is_a_model_that_can_not_sign_in(store):
 
     assert (judge.kind, judge.password_hash, judge.active) == (LabelerKind.MODEL, "", True)
     assert check_password(store, "judge", "") is None
+    assert session_labeler(store, start_session(store, "judge", hours=1)) is None
+    assert token_labeler(store, create_token(store, "judge", label="mine")) is None
+    disable_labeler(store, "judge")
+    with pytest.raises(ConflictError, match="was a model's name"):
+        add_labeler(store, "judge", password=None)
 
 
 def test_a_judge_that_takes_whatever_comes_first_only_makes_ties(store):
@@ -317,4 +332,29 @@ def test_models_votes_settle_nothing(store):
 
     settle(store, AnnotateConfig())
 
-    assert not any(c.settled or c.votes for c in consensus_by_pair(store).values())
+    assert consensus_by_pair(store) == {}
+    assert round_summaries(store)[0].votes == 0
+
+
+def test_a_persons_vote_counts_whatever_models_said_before(store):
+    """Also in what the page shows at once, without a settling pass in between."""
+    fill_store(store, pairs=1)
+    for name in ("one", "two", "three"):
+        run(store, longer, name=name)
+    settle(store, AnnotateConfig())
+    desk = Desk(store, AnnotateConfig())
+
+    (card,) = desk.cards("ann", count=1, have=[])
+    desk.submit(
+        "ann",
+        Submission(
+            key="one-key-of-ann",
+            presentation=card.presentation,
+            choice=Choice.LEFT,
+            strength=None,
+            seconds=1.0,
+        ),
+    )
+
+    (now,) = consensus_by_pair(store).values()
+    assert (now.votes, now.events, now.settled) == (1, 1, False)
