@@ -106,7 +106,7 @@ def plain_server(folder: Path) -> Iterator[str]:
 
 
 def press_keys(
-    address: str, selector: str, *, token: str, delay_ms: int, presses: int
+    address: str, selectors: list[str], *, token: str, delay_ms: int, presses: int
 ) -> list[float]:
     """Milliseconds from key press to the next pair on the screen."""
     from playwright.sync_api import sync_playwright
