@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,23 +198,28 @@ def wait_for(happened, *, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def test_a_micro_model_talks_nonsense_and_none_of_it_becomes_a_judgment(workspace):
-    folder = workspace(pairs=3)
+def test_a_micro_model_talks_nonsense_and_none_of_it_becomes_a_judgment(workspace, micro_model):
+    """Its context is widened, so that the question fits and is answered."""
+    folder = workspace(pairs=3, more='model = "wide"')
+    shutil.copytree(micro_model, folder / "wide")
+    config = json.loads((folder / "wide" / "config.json").read_text())
+    config["max_position_embeddings"] = 2048
+    (folder / "wide" / "config.json").write_text(json.dumps(config))
 
     done = pairloop(folder, "--json")
 
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert (said["judged"], sum(said["drops"].values())) == (0, 3)
-    assert set(said["drops"]) <= {
-        "no verdict line",
-        "cut off by max_tokens",
-        "empty reply",
-        "longer than the model's context",
-    }
+    assert (said["model"], said["judged"], sum(said["drops"].values())) == ("wide", 0, 3)
+    assert set(said["drops"]) <= {"no verdict line", "cut off by max_tokens", "empty reply"}
     with open_store(folder) as store:
         assert judgments(store) == []
         assert runs(store)[0].status is RunStatus.DONE
+
+
+def test_a_model_whose_context_is_too_small_judges_nothing(workspace):
+    said = json.loads(pairloop(workspace(pairs=2), "--json").stdout)
+    assert (said["judged"], said["drops"]) == (0, {"longer than the model's context": 2})
 
 
 @pytest.fixture(params=["http", "local"])
@@ -269,8 +275,6 @@ def test_the_local_engine_says_what_does_not_fit(micro_model):
 
 
 def test_a_template_without_a_system_turn_gets_one_message(micro_model, tmp_path):
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(micro_model, folder)
     template = (folder / "chat_template.jinja").read_text()
