@@ -98,11 +98,6 @@ class Desk:
         """The guideline version in force."""
         return self._floor.guideline
 
-    def show_guideline(self, version: str) -> None:
-        """Record this guideline version with what is shown, until the store has one."""
-        with self._lock:
-            self._floor.guideline = version
-
     def refresh(self) -> None:
         """Take in at once what a lead changed."""
         with self._lock:
