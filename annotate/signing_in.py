@@ -63,7 +63,7 @@ class Door:
 
     def may_try(self, request: Request, name: str) -> bool:
         """Count an attempt; False after too many by this name or from this address."""
-        return self._attempts.begin(name=name, peer=_peer(request), now=time.monotonic())
+        return self._attempts.begin(name=name, peer=peer_of(request), now=time.monotonic())
 
     def failed(self, name: str) -> None:
         """Leave a failed attempt in the trail if somebody has this name."""
@@ -72,7 +72,7 @@ class Door:
 
     def succeeded(self, request: Request, name: str) -> None:
         """Take the attempt back."""
-        self._attempts.succeeded(name=name, peer=_peer(request))
+        self._attempts.succeeded(name=name, peer=peer_of(request))
 
     def let_in(self, request: Request, name: str, *, how: str) -> Response:
         """A new session in place of the one there was, and on to the pairs."""
@@ -102,6 +102,6 @@ class Door:
         return answer
 
 
-def _peer(request: Request) -> str:
+def peer_of(request: Request) -> str:
     """The address of the connection; forwarded headers can be made up by anybody."""
     return request.client.host if request.client else ""
