@@ -162,7 +162,7 @@ class Client:
         """Everybody with an account."""
         return [person_of(item) for item in self._all("/api/people")]
 
-    def changeperson_of(self, name: str, **changes: Any) -> Person:
+    def change_person(self, name: str, **changes: Any) -> Person:
         """Change paused, groups, daily_limit, total_limit (None: none) or qualified."""
         return person_of(self._call("PATCH", f"/api/people/{_part(name)}", json=changes))
 

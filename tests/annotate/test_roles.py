@@ -1,13 +1,16 @@
 """Every route x everybody, over real HTTP; and what belongs to somebody else."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
 from factories import PASSWORD
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount
 from web import Server, decision, listening, sign_in
 
@@ -269,3 +272,23 @@ def test_a_disabled_account_is_out_at_once(live):
     assert eve.get("/api/me").status_code == 401
     assert httpx.get(f"{live.address}/api/me", headers=token).status_code == 401
     assert live.ask("admin", "POST", "/api/people/lead/disable").status_code == 409
+
+
+@pytest.mark.parametrize("role", [None, Role.LABELER, Role.ADJUDICATOR])
+def test_the_handlers_refuse_by_themselves(live, role):
+    """Not only the gate: without it, each route still asks who is asking."""
+    person = replace(live.server.filled.labelers[0], role=role) if role else None
+    app = live.server.app
+
+    async def ungated(scope, receive, send):
+        if scope["type"] == "http":
+            scope.setdefault("state", {}).update(labeler=person, by_token=False)
+        inside = AsyncExitStackMiddleware(app.router)
+        await ExceptionMiddleware(inside, app.exception_handlers)(scope, receive, send)
+
+    allowed = {None: Access.ANYBODY, Role.LABELER: Access.SIGNED_IN}.get(role, Access.ADJUDICATORS)
+    with TestClient(ungated, raise_server_exceptions=False) as client:
+        for method, path, access in routes(app):
+            if access > allowed:
+                answer = client.request(method, filled(path), json={})
+                assert answer.status_code in (401, 403), (method, path)
