@@ -59,7 +59,7 @@ def read_prompts(
             problem = row.problem
             if not problem:
                 messages, problem = messages_of(row.values)
-            tags, other_problem = _tags(row.values.get("tags"))
+            tags, other_problem = tags_of(row.values.get("tags"))
             name = str(row.values.get("source") or Path(source).name)
             if broken(name):
                 other_problem = f"'source' {HALF}"
@@ -140,7 +140,7 @@ def messages_of(values: Mapping[str, Any]) -> tuple[list[Message], str]:
     return messages, ""
 
 
-def _tags(value: object) -> tuple[tuple[str, ...], str]:
+def tags_of(value: object) -> tuple[tuple[str, ...], str]:
     if value is None or value == "":
         return (), ""
     if isinstance(value, str):

@@ -1,0 +1,68 @@
+"""What an import asks the store: which of many ids are new, and what was imported before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.codec import Record
+from storage.records import (
+    IMPORTED_ROUND,
+    IMPORTED_VOTES,
+    Judgment,
+    Pair,
+    Policy,
+    Presentation,
+    Prompt,
+    Response,
+)
+from storage.store import Store
+
+_UNKNOWN: dict[type, str] = {
+    Prompt: "unknown_prompts",
+    Policy: "unknown_policies",
+    Response: "unknown_responses",
+    Pair: "unknown_pairs",
+    Presentation: "unknown_presentations",
+    Judgment: "unknown_judgments",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSummary:
+    """Counts of everything imported; for_labeling: pairs that came without votes."""
+
+    prompts: int
+    responses: int
+    pairs: int
+    for_labeling: int
+    settled: int
+    votes: int
+
+
+def unknown_ids(store: Store, kind: type[Record], ids: Sequence[str]) -> set[str]:
+    """Which of these ids are not stored; the database compares, so many ids are no burden."""
+    if not ids:
+        return set()
+    return {str(row["id"]) for row in store.query(_UNKNOWN[kind], ids=list(ids))}
+
+
+def last_revisions(store: Store, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The highest revision stored per (pair, labeler) among these."""
+    if not keys:
+        return {}
+    found = store.query(
+        "last_revisions",
+        pair_ids=[pair_id for pair_id, _ in keys],
+        labelers=[labeler for _, labeler in keys],
+    )
+    return {(str(row["pair_id"]), str(row["labeler"])): int(str(row["revision"])) for row in found}
+
+
+def imported_policies(store: Store) -> list[Policy]:
+    """Where imported answers come from."""
+    return store.read(Policy, "imported_policies")
+
+
+def imported_summary(store: Store) -> ImportedSummary:
+    """How much was imported, and what has become of it."""
+    (row,) = store.query("imported_summary", round=IMPORTED_ROUND, votes_strategy=IMPORTED_VOTES)
+    return ImportedSummary(**{name: int(str(value)) for name, value in row.items()})
