@@ -164,27 +164,35 @@ def _skip(text: str, at: int, letters: str) -> int:
 def _csv_rows(path: Path) -> Iterator[Row]:
     # Only \r and \n end a row here: splitlines() also breaks at U+2028, form feeds and the like.
     csv.field_size_limit(MAX_CELL_CHARS)
-    reader = csv.DictReader(_lines(path), strict=True)
+    reader = csv.reader(_lines(path), strict=True)
+    header: list[str] = []
     while True:
+        line = reader.line_num
         try:
-            values = next(reader)
+            found = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             # Where the row begins: an open quote is noticed at the end of the file only.
-            yield Row(where=f"{path}, line {reader.line_num + 1}", values={}, problem=str(error))
+            yield Row(where=f"{path}, line {line + 1}", values={}, problem=str(error))
             return
+        if not found:
+            continue
+        if not header:
+            header = found
+            continue
         where = f"{path}, line {reader.line_num}"
-        if None in values:
+        if len(found) > len(header):
             yield Row(where=where, values={}, problem="more cells than the header has columns")
             continue
+        values = dict(zip(header, found, strict=False))
         cells: dict[str, Any] = {k: v for k, v in values.items() if v}
         if "messages" in cells:
             cells["messages"], problem = parse_json(cells["messages"])
             if problem:
                 yield Row(where=where, values={}, problem=f"messages is {problem}")
                 continue
-        yield Row(where=where, values=cells, empty=frozenset(values.keys() - cells.keys()))
+        yield Row(where=where, values=cells, empty=frozenset(header) - cells.keys())
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

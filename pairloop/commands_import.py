@@ -11,7 +11,7 @@ import typer
 from pairloop.options import Json, WorkspaceDir
 
 if TYPE_CHECKING:
-    from pairloop.imports.batch import Tally
+    from pairloop.imports.gather import Tally
     from pairloop.imports.stage import Source
 
 LAYOUTS = (
@@ -43,7 +43,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Take in votes and candidate answers from elsewhere; they are kept apart as off-policy."""
-    from annotate.consensus import settle
+    from pairloop.imports.settle import settle_imported
     from pairloop.imports.stage import import_files, sources_of
     from pairloop.workspace import open_workspace
 
@@ -51,7 +51,7 @@ def import_(
     sources = sources_of(files, layout)
     with space.store() as store:
         tally = import_files(store, space.generate, sources, dataset=people)
-        settled = settle(store, space.annotate)
+        settled = settle_imported(store, space.annotate)
     if as_json:
         print(json.dumps(asdict(tally) | {"settled": settled}))
         return

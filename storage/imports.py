@@ -1,9 +1,9 @@
 """What an import asks the store: which of many ids are new, and what was imported before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.codec import Record
+from storage.codec import Record, decode
 from storage.records import (
     IMPORTED_ROUND,
     IMPORTED_VOTES,
@@ -13,6 +13,7 @@ from storage.records import (
     Presentation,
     Prompt,
     Response,
+    Verdict,
 )
 from storage.store import Store
 
@@ -36,6 +37,15 @@ class ImportedSummary:
     for_labeling: int
     settled: int
     votes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A pair with judgments that its consensus has not seen: people's votes by verdict."""
+
+    pair: Pair
+    events: int
+    votes: Mapping[Verdict, int]
 
 
 def unknown_ids(store: Store, kind: type[Record], ids: Sequence[str]) -> set[str]:
@@ -66,3 +76,16 @@ def imported_summary(store: Store) -> ImportedSummary:
     """How much was imported, and what has become of it."""
     (row,) = store.query("imported_summary", round=IMPORTED_ROUND, votes_strategy=IMPORTED_VOTES)
     return ImportedSummary(**{name: int(str(value)) for name, value in row.items()})
+
+
+def unsettled_imports(store: Store) -> list[Unsettled]:
+    """Pairs that came with their votes and whose consensus is behind them."""
+    verdicts = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
+    return [
+        Unsettled(
+            pair=decode(Pair, row),
+            events=int(str(row["events"])),
+            votes={v: int(str(row[f"{v.value}_votes"])) for v in verdicts},
+        )
+        for row in store.query("unsettled_imports", strategy=IMPORTED_VOTES)
+    ]

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from generate.prompts import HALF, broken, messages_of
 from generate.rows import Row, parse_json
@@ -210,6 +211,9 @@ def objects(values: Mapping[str, object], name: str) -> list[Mapping[str, object
 
 def conversation(values: Mapping[str, object]) -> tuple[Message, ...]:
     """The prompt: `prompt`, `messages`, optionally `system`, as in a file of prompts."""
+    prompt = values.get("prompt")
+    if isinstance(prompt, str) and values.get("messages") is None and not values.get("system"):
+        return _one_question(prompt)
     keep = {k: values[k] for k in ("prompt", "messages", "system") if values.get(k) is not None}
     if isinstance(keep.get("messages"), str):
         keep["messages"], problem = parse_json(str(keep["messages"]))
@@ -218,6 +222,14 @@ def conversation(values: Mapping[str, object]) -> tuple[Message, ...]:
     if keep.get("messages") and isinstance(keep.get("prompt"), str):
         del keep["prompt"]  # tables often repeat the last turn beside the whole conversation
     found, problem = messages_of(keep)
+    if problem:
+        raise BadRowError(problem)
+    return tuple(found)
+
+
+@lru_cache(maxsize=1000)
+def _one_question(prompt: str) -> tuple[Message, ...]:
+    found, problem = messages_of({"prompt": prompt})
     if problem:
         raise BadRowError(problem)
     return tuple(found)

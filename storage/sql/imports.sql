@@ -99,3 +99,48 @@ select
         inner join pairs_here as p on p.id = j.pair_id
         where j.verdict <> 'skip'
     ) as votes;
+
+-- name: unsettled_imports
+-- Pairs that came with their votes, where judgments were added since their consensus.
+with event_counts as (
+    select
+        e.pair_id,
+        count(*) as events
+    from judgment_events as e
+    group by e.pair_id
+),
+
+vote_counts as (
+    select
+        j.pair_id,
+        count(*) filter (where j.verdict = 'first') as first_votes,
+        count(*) filter (where j.verdict = 'second') as second_votes,
+        count(*) filter (where j.verdict = 'tie') as tie_votes,
+        count(*) filter (where j.verdict = 'both_bad') as both_bad_votes
+    from judgments as j
+    inner join labelers as l on l.name = j.labeler
+    where l.kind = 'human'
+    group by j.pair_id
+)
+
+select
+    p.id,
+    p.prompt_id,
+    p."first",
+    p."second",
+    p.purpose,
+    p.strategy,
+    p.round,
+    p.created_at,
+    e.events,
+    coalesce(v.first_votes, 0) as first_votes,
+    coalesce(v.second_votes, 0) as second_votes,
+    coalesce(v.tie_votes, 0) as tie_votes,
+    coalesce(v.both_bad_votes, 0) as both_bad_votes
+from pairs as p
+inner join event_counts as e on e.pair_id = p.id
+left join vote_counts as v on v.pair_id = p.id
+left join consensus as c on c.pair_id = p.id
+where p.strategy = $strategy
+    and e.events > coalesce(c.events, 0)
+order by p.id;

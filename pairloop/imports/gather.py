@@ -1,22 +1,19 @@
-"""What is found, gathered into records and appended batch by batch, parents before children.
+"""What is found becomes rows, each once: prompts, policies, answers, pairs, showings, judgments.
 
-An id is looked up in the store once, when its batch is flushed: what is stored already is left
-alone, so a second import of the same file appends nothing.
+No store in here: the same files give the same rows. Texts are kept for one batch only; of what
+came before, the ids are.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import pyarrow as pa
 
 from generate.config import GenerateConfig
 from generate.pairs import random_pairs
 from pairloop.imports import encode
 from pairloop.imports.found import Answer, Candidates, Reason, Vote
-from storage.codec import TABLES, Record
+from pairloop.imports.spool import Spool, rows_like
 from storage.codec import encode as arrow_table
-from storage.imports import last_revisions, unknown_ids
 from storage.records import (
     IMPORTED_ROUND,
     Judgment,
@@ -31,12 +28,15 @@ from storage.records import (
     Strength,
     Verdict,
 )
-from storage.store import Store
 
 IMPORTED_CANDIDATES = "imported candidates"
-PARENTS_FIRST = (Prompt, Policy, Response, Pair, Presentation)
-MAX_IDS = 10_000  # looked up in one query
 TEST_PROMPT = "candidates of test prompts, which are for comparing policies only"
+BATCH_ROWS = 5000  # answers: some 20 MB of ordinary ones
+VARYING = {
+    Response: ("id", "prompt_id", "policy_id", "text", "sample_index"),
+    Pair: ("id", "prompt_id", "first", "second", "strategy"),
+    Presentation: ("id", "pair_id", "labeler", "first_side", "created_at"),
+}
 
 
 @dataclass(kw_only=True)
@@ -57,34 +57,37 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-class Batch:
-    """Records waiting to be appended. `add_*` gathers, `flush` appends all but the judgments."""
+class Gatherer:
+    """Rows on their way into the spool."""
 
-    def __init__(self, store: Store, config: GenerateConfig, *, now: datetime) -> None:
+    def __init__(self, spool: Spool, config: GenerateConfig, *, now: datetime) -> None:
         self.tally = Tally()
-        self._store = store
+        self._spool = spool
         self._config = config
         self._shares = encode.Shares(validation=config.validation_share, test=config.test_share)
         self._now = now
-        self._seen: dict[type, set[str]] = {kind: set() for kind in PARENTS_FIRST}
-        self._waiting: dict[type, list[Record]] = {kind: [] for kind in PARENTS_FIRST}
+        self._seen: set[str] = set()  # ids of every kind; their tags keep them apart
+        self._rows: dict[type, list[Prompt | Policy | Response | Pair | Presentation]] = (
+            defaultdict(list)
+        )
         self._judgments: list[Judgment] = []
-        self._kept: list[pa.Table] = []
         self._said: dict[tuple[str, str], tuple[Verdict, Strength | None, int]] = {}
         self._policies: dict[str, Policy] = {}
+        self._prompts: dict[tuple[Message, ...], Prompt] = {}
+        self._responses: dict[tuple[str, Answer], Response] = {}
+        self._pairs: dict[tuple[str, str], Pair] = {}
 
     def add_vote(self, vote: Vote, *, labeler: str, source: str) -> None:
         """Take in one vote and the pair it is about."""
         if vote.a == vote.b:
             self.tally.left_out[Reason.IDENTICAL] += 1
             return
-        prompt = self._prompt(vote.messages, source=vote.source or source, tags=vote.tags)
-        a, b = (self._response(answer, prompt) for answer in (vote.a, vote.b))
-        pair = encode.pair_record(a, b, now=self._now)
-        self._take(pair)
-        a_is_first = pair.first == a.id
         self.tally.votes += 1
         self.tally.identical += vote.a.text == vote.b.text
+        prompt = self._prompt(vote.messages, source=vote.source or source, tags=vote.tags)
+        a, b = self._response(vote.a, prompt), self._response(vote.b, prompt)
+        pair = self._pair(a, b)
+        a_is_first = pair.first == a.id
         verdict = encode.verdict_of(vote.choice, a_is_first=a_is_first)
         last = self._said.get((pair.id, labeler))
         if last and last[:2] == (verdict, vote.strength):
@@ -111,6 +114,8 @@ class Batch:
                 now=self._now,
             )
         )
+        if len(self._judgments) >= BATCH_ROWS:
+            self.flush()
 
     def add_candidates(self, found: Candidates, *, source: str) -> None:
         """Take in answers nobody has compared, and form pairs of them for the labelers."""
@@ -132,77 +137,61 @@ class Batch:
             self.tally.left_out[f"candidates: {drop.replace('_', ' ')}"] += count
         for pair in formed.pairs:
             self._take(replace(pair, strategy=IMPORTED_CANDIDATES))
+        if len(self._rows[Response]) >= BATCH_ROWS:
+            self.flush()
 
     def flush(self) -> None:
-        """Append what is new of everything gathered; judgments wait for `finish`."""
-        for kind in PARENTS_FIRST:
-            waiting = self._waiting[kind]
-            new = self._unknown(kind, [_id(row) for row in waiting])
-            rows = [row for row in waiting if _id(row) in new]
-            self._store.append(rows)
-            self.tally.stored[kind.__name__.lower()] += len(rows)
-            waiting.clear()
-        self._keep_judgments()
-
-    def finish(self) -> None:
-        """Append every judgment in one statement: all of them or none."""
-        self.flush()
-        if self._kept:
-            with self._store.connected() as connection:
-                connection.append(TABLES[Judgment], pa.concat_tables(self._kept))
-        self._kept.clear()
-
-    def _keep_judgments(self) -> None:
-        """Encode the new judgments; an Arrow row takes a fraction of a record's memory."""
-        new = self._unknown(Judgment, [j.id for j in self._judgments])
-        fresh = [j for j in self._judgments if j.id in new]
-        self.tally.already_there += len(self._judgments) - len(fresh)
+        """Write what was gathered to the spool and forget the texts."""
+        for kind, rows in self._rows.items():
+            if rows and kind in VARYING:
+                columns = {name: [getattr(row, name) for row in rows] for name in VARYING[kind]}
+                self._spool.write(kind, rows_like(rows[0], columns))
+            elif rows:
+                self._spool.write(kind, arrow_table(rows))
+        if self._judgments:
+            self._spool.write(Judgment, arrow_table(self._judgments))
+        self._rows.clear()
         self._judgments.clear()
-        if not fresh:
-            return
-        before = last_revisions(self._store, [(j.pair_id, j.labeler) for j in fresh])
-        # Votes of an earlier import on the same pair stay below these.
-        placed = [
-            replace(j, revision=j.revision + before.get((j.pair_id, j.labeler), -1) + 1)
-            for j in fresh
-        ]
-        self.tally.stored["judgment"] += len(placed)
-        self._kept.append(arrow_table(placed))
-
-    def _unknown(self, kind: type[Record], ids: list[str]) -> set[str]:
-        found: set[str] = set()
-        for start in range(0, len(ids), MAX_IDS):
-            found |= unknown_ids(self._store, kind, ids[start : start + MAX_IDS])
-        return found
+        self._prompts.clear()
+        self._responses.clear()
+        self._pairs.clear()
 
     def _take(self, row: Prompt | Policy | Response | Pair | Presentation) -> None:
-        kind = type(row)
-        if row.id not in self._seen[kind]:
-            self._seen[kind].add(row.id)
-            self._waiting[kind].append(row)
+        if row.id not in self._seen:
+            self._seen.add(row.id)
+            self._rows[type(row)].append(row)
 
     def _prompt(
         self, messages: tuple[Message, ...], *, source: str, tags: tuple[str, ...]
     ) -> Prompt:
-        prompt = encode.prompt_record(
-            messages, source=source, tags=tags, shares=self._shares, now=self._now
-        )
-        self._take(prompt)
+        prompt = self._prompts.get(messages)
+        if prompt is None:
+            prompt = encode.prompt_record(
+                messages, source=source, tags=tags, shares=self._shares, now=self._now
+            )
+            self._prompts[messages] = prompt
+            self._take(prompt)
         return prompt
 
     def _response(self, answer: Answer, prompt: Prompt) -> Response:
-        policy = self._policies.get(answer.model)
-        if policy is None:
-            policy = encode.policy_record(answer.model, now=self._now)
-            self._policies[answer.model] = policy
-            self._take(policy)
-        response = encode.response_record(
-            answer, prompt_id=prompt.id, policy_id=policy.id, now=self._now
-        )
-        self._take(response)
+        response = self._responses.get((prompt.id, answer))
+        if response is None:
+            policy = self._policies.get(answer.model)
+            if policy is None:
+                policy = encode.policy_record(answer.model, now=self._now)
+                self._policies[answer.model] = policy
+                self._take(policy)
+            response = encode.response_record(
+                answer, prompt_id=prompt.id, policy_id=policy.id, now=self._now
+            )
+            self._responses[prompt.id, answer] = response
+            self._take(response)
         return response
 
-
-def _id(row: Record) -> str:
-    assert isinstance(row, Prompt | Policy | Response | Pair | Presentation), "a record with an id"
-    return row.id
+    def _pair(self, a: Response, b: Response) -> Pair:
+        pair = self._pairs.get((a.id, b.id))
+        if pair is None:
+            pair = encode.pair_record(a, b, now=self._now)
+            self._pairs[a.id, b.id] = pair
+            self._take(pair)
+        return pair
