@@ -86,7 +86,7 @@ def import_files(
     with tempfile.TemporaryDirectory(prefix=".pairloop-import-", dir=store.database.parent) as at:
         spool = Spool(Path(at))
         gatherer = Gatherer(spool, config, now=now)
-        people = _gather(sources, gatherer, dataset=dataset)
+        people = gather(sources, gatherer, dataset=dataset)
         with store.connected():
             known = labelers(store)
             for name, kind in people.items():
@@ -103,7 +103,7 @@ def import_files(
     return gatherer.tally
 
 
-def _gather(
+def gather(
     sources: Sequence[Source], gatherer: Gatherer, *, dataset: str
 ) -> dict[str, LabelerKind]:
     """Everybody who votes in the files; raises InputError with every row that can't be used."""
