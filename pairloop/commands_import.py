@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +52,7 @@ def import_(
         tally = import_files(store, space.generate, sources, dataset=people)
         settled = settle_imported(store, space.annotate)
     if as_json:
-        print(json.dumps(asdict(tally) | {"settled": settled}))
+        print(json.dumps(tally.as_dict() | {"settled": settled}))
         return
     for line in told(tally, sources):
         print(line)

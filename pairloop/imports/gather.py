@@ -5,7 +5,7 @@ came before, the ids are.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from generate.config import GenerateConfig
@@ -55,6 +55,11 @@ class Tally:
     already_there: int = 0
     stored: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for JSON; dataclasses.asdict makes nonsense of a Counter."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: dict(v) if isinstance(v, Counter) else v for n, v in values.items()}
 
 
 class Gatherer:
