@@ -151,14 +151,17 @@ def labelers_disable(
 def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """How much labelers agree, over all rounds."""
     from annotate.agreement import agreement_report
-    from pairloop.report import agreement_lines, table
+    from annotate.judge_agreement import model_rows
+    from annotate.settings import in_force
+    from pairloop.report import agreement_lines, model_table, table
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
-        report = agreement_report(store, space.annotate)
+        report = agreement_report(store, in_force(store, space.annotate))
+        models = model_rows(store)
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps(asdict(report) | {"models": [asdict(row) for row in models]}))
         return
     for line in agreement_lines(report):
         print(line)
@@ -176,6 +179,8 @@ def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> Non
             for p in report.labelers
         ],
     )
+    for row in models:
+        model_table(row)
     print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
 
 
@@ -187,14 +192,16 @@ def export(
     """Write settled pairs as a dataset: Parquet, JSONL and a card."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
+    from annotate.settings import in_force
     from pairloop.report import agreement_lines
     from pairloop.workspace import open_workspace
     from train.export import export as write
 
     space = open_workspace(workspace)
     with space.store() as store:
-        settle(store, space.annotate)
-        lines = agreement_lines(agreement_report(store, space.annotate))
+        config = in_force(store, space.annotate)
+        settle(store, config)
+        lines = agreement_lines(agreement_report(store, config))
         done = write(store, out, agreement="\n".join(f"- {line}" for line in lines))
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"

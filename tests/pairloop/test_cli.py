@@ -20,6 +20,7 @@ COMMANDS = [
     ["labelers", "add"],
     ["labelers", "list"],
     ["labelers", "disable"],
+    ["judge"],
     ["agreement"],
     ["export"],
     ["train"],
