@@ -107,6 +107,8 @@ with event_counts as (
         e.pair_id,
         count(*) as events
     from judgment_events as e
+    inner join labelers as l on l.name = e.labeler
+    where l.kind = 'human'
     group by e.pair_id
 ),
 
