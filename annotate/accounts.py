@@ -15,7 +15,7 @@ from datetime import timedelta
 from storage import judgments as judging
 from storage import team
 from storage.errors import ConflictError, InputError
-from storage.records import Labeler, LabelerKind, Role, Session
+from storage.records import IMPORTED_LABELER, Labeler, LabelerKind, Role, Session
 from storage.store import Store, utc_now
 
 _N, _R, _P = 2**14, 8, 1  # 16 MB, about 50 ms: OWASP's scrypt floor for interactive sign-in
@@ -85,6 +85,11 @@ def check_name(name: str) -> str:
     if not name or len(name) > 80 or unusable or name.startswith("@"):
         raise InputError(
             f"{name!r} can't be a labeler's name: 1 to 80 printable characters, the first no @."
+        )
+    if name.startswith(IMPORTED_LABELER):
+        raise InputError(
+            f"{name!r} can't be an account: names that begin with {IMPORTED_LABELER} are those of "
+            "people whose votes were imported. Choose another name."
         )
     return name
 

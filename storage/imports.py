@@ -67,6 +67,12 @@ def last_revisions(store: Store, keys: Sequence[tuple[str, str]]) -> dict[tuple[
     return {(str(row["pair_id"]), str(row["labeler"])): int(str(row["revision"])) for row in found}
 
 
+def first_responses(store: Store) -> dict[str, str]:
+    """The first response of every pair that came with its votes, by pair id."""
+    found = store.query("imported_firsts", strategy=IMPORTED_VOTES)
+    return {str(row["id"]): str(row["first"]) for row in found}
+
+
 def imported_policies(store: Store) -> list[Policy]:
     """Where imported answers come from."""
     return store.read(Policy, "imported_policies")

@@ -8,7 +8,7 @@ the same id in every file and on every run.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -16,6 +16,7 @@ from generate.pairs import make_pair
 from generate.prompts import split_of
 from pairloop.imports.found import Answer, Choice, Vote
 from storage.records import (
+    IMPORTED_LABELER,
     IMPORTED_ROUND,
     IMPORTED_VOTES,
     FinishReason,
@@ -37,7 +38,6 @@ from storage.records import (
 
 METHOD = "imported"
 ENGINE = "import"
-LABELER_PREFIX = "imported:"  # accounts can't be named so: see annotate/accounts.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def _row_id(tag: str, *parts: str) -> str:
 
 def labeler_name(dataset: str, annotator: str) -> str:
     """Person 7 of one data set is nobody of another."""
-    return f"{LABELER_PREFIX}{dataset}:{annotator}"
+    return f"{IMPORTED_LABELER}{dataset}:{annotator}"
 
 
 def labeler_record(name: str, kind: LabelerKind, *, now: datetime) -> Labeler:
@@ -134,11 +134,12 @@ def response_record(answer: Answer, *, prompt_id: str, policy_id: str, now: date
     )
 
 
-def pair_record(a: Response, b: Response, *, now: datetime) -> Pair:
-    """A pair that came with its votes, in canonical order."""
-    return make_pair(
+def pair_record(a: Response, b: Response, *, first: str, now: datetime) -> Pair:
+    """A pair that came with its votes; first: the response that is to be its first."""
+    pair = make_pair(
         a, b, purpose=Purpose.TRAIN, strategy=IMPORTED_VOTES, number=IMPORTED_ROUND, now=now
     )
+    return pair if pair.first == first else replace(pair, first=pair.second, second=pair.first)
 
 
 def verdict_of(choice: Choice, *, a_is_first: bool) -> Verdict:

@@ -22,6 +22,7 @@ from storage.records import (
     Policy,
     Presentation,
     Prompt,
+    Purpose,
     Response,
     Side,
     Split,
@@ -65,7 +66,10 @@ class Tally:
 class Gatherer:
     """Rows on their way into the spool."""
 
-    def __init__(self, spool: Spool, config: GenerateConfig, *, now: datetime) -> None:
+    def __init__(
+        self, spool: Spool, config: GenerateConfig, *, firsts: dict[str, str], now: datetime
+    ) -> None:
+        """firsts: the first response of each pair that was imported before."""
         self.tally = Tally()
         self._spool = spool
         self._config = config
@@ -81,6 +85,7 @@ class Gatherer:
         self._prompts: dict[tuple[Message, ...], Prompt] = {}
         self._responses: dict[tuple[str, Answer], Response] = {}
         self._pairs: dict[tuple[str, str], Pair] = {}
+        self._firsts = firsts
 
     def add_vote(self, vote: Vote, *, labeler: str, source: str) -> None:
         """Take in one vote and the pair it is about."""
@@ -91,7 +96,7 @@ class Gatherer:
         self.tally.identical += vote.a.text == vote.b.text
         prompt = self._prompt(vote.messages, source=vote.source or source, tags=vote.tags)
         a, b = self._response(vote.a, prompt), self._response(vote.b, prompt)
-        pair = self._pair(a, b)
+        pair = self._pair(a, b, as_shown=vote.shown)
         a_is_first = pair.first == a.id
         verdict = encode.verdict_of(vote.choice, a_is_first=a_is_first)
         last = self._said.get((pair.id, labeler))
@@ -193,10 +198,16 @@ class Gatherer:
             self._take(response)
         return response
 
-    def _pair(self, a: Response, b: Response) -> Pair:
+    def _pair(self, a: Response, b: Response, *, as_shown: bool) -> Pair:
+        """The pair; in the order it was first met in where that was the order people saw.
+
+        A file whose second answer is always the rejected one has no such order: there ids decide.
+        """
         pair = self._pairs.get((a.id, b.id))
         if pair is None:
-            pair = encode.pair_record(a, b, now=self._now)
+            pair_id = Pair.id_of(first=a.id, second=b.id, purpose=Purpose.TRAIN)
+            first = self._firsts.setdefault(pair_id, a.id if as_shown else min(a.id, b.id))
+            pair = encode.pair_record(a, b, first=first, now=self._now)
             self._pairs[a.id, b.id] = pair
             self._take(pair)
         return pair

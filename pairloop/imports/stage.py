@@ -23,7 +23,7 @@ from pairloop.imports.layouts import Layout, layout_of
 from pairloop.imports.spool import Spool
 from storage.codec import TABLES, Record
 from storage.errors import ConflictError
-from storage.imports import last_revisions, unknown_ids
+from storage.imports import first_responses, last_revisions, unknown_ids
 from storage.judgments import labelers
 from storage.records import (
     Judgment,
@@ -85,7 +85,7 @@ def import_files(
     # Beside the database: the rows are as large as it will be, and as private.
     with tempfile.TemporaryDirectory(prefix=".pairloop-import-", dir=store.database.parent) as at:
         spool = Spool(Path(at))
-        gatherer = Gatherer(spool, config, now=now)
+        gatherer = Gatherer(spool, config, firsts=first_responses(store), now=now)
         people = gather(sources, gatherer, dataset=dataset)
         with store.connected():
             known = labelers(store)

@@ -146,3 +146,12 @@ left join consensus as c on c.pair_id = p.id
 where p.strategy = $strategy
     and e.events > coalesce(c.events, 0)
 order by p.id;
+
+-- name: imported_firsts
+-- Which response is the first of each pair that came with its votes.
+select
+    id,
+    "first"
+from pairs
+where strategy = $strategy
+order by id;

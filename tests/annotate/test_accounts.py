@@ -155,3 +155,8 @@ def test_an_account_given_out_again_does_not_revive_its_old_sessions(store):
     add_labeler(store, "ann", password=None, role=Role.LABELER)
     assert session_labeler(store, token) is None
     assert session_labeler(store, start_session(store, "ann", hours=1)).role is Role.LABELER
+
+
+def test_nobody_can_take_the_name_of_somebody_imported(store):
+    with pytest.raises(InputError, match="imported"):
+        add_labeler(store, "imported:votes:7", password=None)

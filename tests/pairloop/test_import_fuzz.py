@@ -59,7 +59,7 @@ def test_a_row_with_anything_anywhere_is_read_or_named(tmp_path_factory, data, n
     folder = tmp_path_factory.mktemp("fuzz")
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
-    gatherer = Gatherer(Spool(folder), CONFIG, now=NOW)
+    gatherer = Gatherer(Spool(folder), CONFIG, firsts={}, now=NOW)
     try:
         gather([Source(name=str(file), layout=LAYOUTS[name])], gatherer, dataset="")
     except InputError as error:

@@ -17,7 +17,7 @@ from annotate.accounts import add_labeler
 from annotate.config import AnnotateConfig
 from annotate.consensus import settle
 from annotate.queue import PairQueue
-from storage.errors import ConflictError, InputError
+from storage.errors import InputError
 from storage.imports import imported_summary
 from storage.judgments import judgment_events, judgments, labelers
 from storage.pairs import consensus_by_pair, pairs, pairs_of_round
@@ -283,9 +283,21 @@ def test_imported_people_can_not_sign_in_and_are_never_taken_for_an_account(stor
     assert not imported.active
     assert imported.password_hash == ""
 
-    add_labeler(store, "imported:study:ann", password=PASSWORD)
-    with pytest.raises(ConflictError, match=r"is an account of this workspace.*--people"):
-        bring_in(store, "votes", file, people="study")
+    with pytest.raises(InputError, match="people whose votes were imported"):
+        add_labeler(store, "imported:study:ann", password=PASSWORD)
+
+
+def test_a_pair_keeps_the_order_of_the_file_whichever_way_it_comes_again(store, tmp_path):
+    """Nominal alpha depends on which answer is called first; the first row met decides."""
+    first, again = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    rows = [vote("a", f"w{i}", response_a=f"x{i}", response_b=f"y{i}") for i in range(20)]
+    bring_in(store, "votes", write_jsonl(first, *rows))
+    assert {j.verdict for j in judgments(store)} == {Verdict.FIRST}
+    swapped = [vote("a", "late", response_a=f"y{i}", response_b=f"x{i}") for i in range(20)]
+    bring_in(store, "votes", write_jsonl(again, *swapped))
+    late = [j for j in judgments(store) if j.labeler.endswith("late")]
+    assert {j.verdict for j in late} == {Verdict.SECOND}
+    assert len(pairs(store)) == 20
 
 
 def test_imported_pairs_are_neither_handed_out_nor_trained_on(store, tmp_path):
