@@ -7,15 +7,25 @@ import base64
 import hashlib
 import hmac
 import secrets
+import threading
+import unicodedata
+from dataclasses import replace
 from datetime import timedelta
 
 from storage import judgments as judging
+from storage import team
 from storage.errors import ConflictError, InputError
 from storage.records import Labeler, LabelerKind, Role, Session
 from storage.store import Store, utc_now
 
 _N, _R, _P = 2**14, 8, 1  # 16 MB, about 50 ms: OWASP's scrypt floor for interactive sign-in
 _MIN_PASSWORD_CHARS = 8
+MAX_PASSWORD_CHARS = 1000
+COMMAND_LINE = "command line"  # who did it, where nobody is signed in
+
+# Held from reading an account to appending its next row: two requests never make one name twice.
+changing = threading.RLock()
+_changes = 0  # of accounts and tokens in this process; what remembers who is signed in compares it
 
 
 def hash_password(password: str) -> str:
@@ -49,6 +59,11 @@ def verify_password(password: str, stored: str) -> bool:
     return hmac.compare_digest(made, base64.b64decode(key))
 
 
+# Zero-width and direction characters: two names that look the same are two people's.
+_INVISIBLE = frozenset(
+    "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\u061c\u00ad"
+)
+
 # Checked for unknown names too, so that the time taken does not tell who exists.
 _NOBODY = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$" + base64.b64encode(bytes(64)).decode()
 
@@ -61,6 +76,19 @@ def check_password(store: Store, name: str, password: str) -> Labeler | None:
     return labeler if labeler and matches and labeler.active else None
 
 
+def check_name(name: str) -> str:
+    """The name without outer spaces; raises InputError for what nobody could type or tell apart."""
+    name = unicodedata.normalize("NFC", name.strip())
+    unusable = any(
+        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _INVISIBLE for c in name
+    )
+    if not name or len(name) > 80 or unusable or name.startswith("@"):
+        raise InputError(
+            f"{name!r} can't be a labeler's name: 1 to 80 printable characters, the first no @."
+        )
+    return name
+
+
 def add_labeler(
     store: Store,
     name: str,
@@ -68,48 +96,97 @@ def add_labeler(
     password: str | None,
     role: Role = Role.LABELER,
     kind: LabelerKind = LabelerKind.HUMAN,
+    author: str = COMMAND_LINE,
 ) -> Labeler:
     """Add an account; without a password it can sign in by a one-time link only."""
-    unusable = any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in name)
-    if not name.strip() or len(name) > 80 or unusable:
-        raise InputError(f"{name!r} can't be a labeler's name: 1 to 80 printable characters.")
-    known = judging.labelers(store).get(name)
-    if known and known.active:
-        raise ConflictError(
-            f"There is already a labeler {name!r}. Choose another name, or disable that one first."
+    hashed = hash_password(password) if password is not None else ""
+    return add_hashed(store, name, password_hash=hashed, role=role, kind=kind, author=author)
+
+
+def add_hashed(
+    store: Store,
+    name: str,
+    *,
+    password_hash: str,
+    role: Role,
+    kind: LabelerKind = LabelerKind.HUMAN,
+    author: str,
+) -> Labeler:
+    """The same, of a password hashed before: hashing takes its time, and others may wait here."""
+    name = check_name(name)
+    with changing:
+        known = judging.labelers(store).get(name)
+        if known and known.active:
+            raise ConflictError(
+                f"There is already a labeler {name!r}. "
+                "Choose another name, or disable that one first."
+            )
+        labeler = Labeler(
+            name=name,
+            revision=known.revision + 1 if known else 0,
+            role=role,
+            kind=kind,
+            password_hash=password_hash,
+            active=True,
+            created_at=utc_now(),
         )
-    labeler = Labeler(
-        name=name,
-        revision=known.revision + 1 if known else 0,
-        role=role,
-        kind=kind,
-        password_hash=hash_password(password) if password is not None else "",
-        active=True,
-        created_at=utc_now(),
-    )
-    store.append([labeler])
+        _store_change(store, labeler)
+    team.note(store, actor=author, action="account added", subject=name, detail=role.value)
     return labeler
 
 
-def disable_labeler(store: Store, name: str) -> None:
-    """Lock an account; its judgments stay."""
-    known = judging.labelers(store).get(name)
-    if known is None:
-        names = ", ".join(judging.labelers(store)) or "nobody yet"
-        raise InputError(f"There is no labeler {name!r}. Known: {names}.")
-    store.append(
-        [
-            Labeler(
-                name=name,
-                revision=known.revision + 1,
-                role=known.role,
-                kind=known.kind,
-                password_hash=known.password_hash,
-                active=False,
-                created_at=utc_now(),
-            )
-        ]
-    )
+def disable_labeler(store: Store, name: str, *, author: str = COMMAND_LINE) -> None:
+    """Lock an account: its sessions and API tokens end at once, its judgments stay."""
+    if author == name:
+        raise ConflictError("You can't disable your own account; another admin can.")
+    with changing:
+        known = known_labeler(store, name)
+        if not known.active:
+            return
+        _store_change(
+            store,
+            replace(known, revision=known.revision + 1, active=False, created_at=utc_now()),
+        )
+    team.note(store, actor=author, action="account disabled", subject=name)
+
+
+def enable_labeler(store: Store, name: str, *, author: str = COMMAND_LINE) -> None:
+    """Open a disabled account again, with its old password; old sessions and tokens stay ended."""
+    with changing:
+        known = known_labeler(store, name)
+        if known.active:
+            return
+        _store_change(
+            store, replace(known, revision=known.revision + 1, active=True, created_at=utc_now())
+        )
+    team.note(store, actor=author, action="account enabled", subject=name)
+
+
+def known_labeler(store: Store, name: str) -> Labeler:
+    """The account of this name, active or not; raises InputError where there is none."""
+    known = judging.labelers(store)
+    if name not in known:
+        raise InputError(
+            f"There is no labeler {name!r}. Known: {', '.join(known) or 'nobody yet'}."
+        )
+    return known[name]
+
+
+def changes() -> int:
+    """How often this process changed an account or ended a token."""
+    return _changes
+
+
+def count_change() -> None:
+    """Make every memory of who is signed in look again."""
+    global _changes  # noqa: PLW0603 - one process, one truth
+    with changing:
+        _changes += 1
+
+
+def _store_change(store: Store, labeler: Labeler) -> None:
+    store.append([labeler])
+    count_change()
 
 
 def token_hash(token: str) -> str:

@@ -17,10 +17,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from annotate import guidelines
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.rounds import RoundRunner
-from annotate.web_api import admin_router, guidelines_text, label_router
+from annotate.web_api import admin_router
+from annotate.web_label import label_router
 from annotate.web_login import login_router
 from annotate.web_session import HEADERS, Gate, Sessions
 from storage.errors import (
@@ -29,7 +31,7 @@ from storage.errors import (
     NotReadyError,
     PairloopError,
 )
-from storage.records import Labeler, Role, content_id
+from storage.records import Labeler, Role
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,11 +54,11 @@ def create_app(
     app = FastAPI(title="pairloop", docs_url=None, redoc_url=None, openapi_url=None)
     sessions = Sessions(store, hours=config.session_hours)
     runner = RoundRunner(workspace)
-    text = guidelines_text(workspace, config)
-    desk.show_guideline(content_id("g1", text) if text else "")
+    guidelines.take_file(store, workspace, config)
+    desk.refresh()
 
     app.include_router(login_router(store, sessions, config, one_time_logins=one_time_logins or {}))
-    app.include_router(label_router(desk, workspace, config, notice=notice))
+    app.include_router(label_router(desk, store, notice=notice))
     app.include_router(admin_router(store, config, runner))
     _add_plain_routes(app, store)
     _add_error_answers(app)

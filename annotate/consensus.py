@@ -26,6 +26,7 @@ from storage.records import (
 from storage.store import Store, utc_now
 
 MAJORITY, POSTERIOR = "majority", "posterior"
+SETTLED = (Purpose.TRAIN, Purpose.EVALUATION)  # gold pairs and repeats are not decided by votes
 VERDICTS = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
 
 
@@ -78,10 +79,21 @@ def votes_wanted(verdicts: Sequence[Verdict], pair: Pair, config: Distribution) 
         return len(verdicts)  # it came with its votes; nobody is asked again
     planned = planned_votes(pair.id, pair.purpose, pair.strategy, config)
     if config.stop_at is not None and planned > 1:
-        sure = max(posterior(verdicts, accuracy=config.vote_accuracy).values()) >= config.stop_at
-        return len(verdicts) if sure and verdicts else max(len(verdicts), config.max_votes)
+        return _votes_to_be_sure(verdicts, config, stop_at=config.stop_at)
     undecided = len(verdicts) >= planned > 1 and majority(verdicts) is None
     return planned + (1 if config.tie_breaker and undecided else 0)
+
+
+def _votes_to_be_sure(verdicts: Sequence[Verdict], config: Distribution, *, stop_at: float) -> int:
+    """The fewest votes that could make one verdict sure enough: not more are asked for at once."""
+    votes = list(verdicts)
+    while len(votes) < config.max_votes:
+        shares = posterior(votes, accuracy=config.vote_accuracy)
+        leading = max(shares, key=lambda v: shares[v])
+        if votes and shares[leading] >= stop_at:
+            break
+        votes.append(leading)
+    return len(votes)
 
 
 def consensus_of(
@@ -188,7 +200,7 @@ def _changed(
     now = utc_now()
     changed = []
     for pair in pairs:
-        if not events.get(pair.id):
+        if not events.get(pair.id) or pair.purpose not in SETTLED:
             continue
         fresh = consensus_of(
             pair, current.get(pair.id, ()), events=events[pair.id], config=config, now=now

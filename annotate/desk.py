@@ -5,325 +5,379 @@ them, and nothing of policies, temperatures, scores or other people's votes.
 What comes in is durable before it is acknowledged.
 """
 
+import logging
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import assert_never
 
-from annotate.config import AnnotateConfig
-from annotate.consensus import consensus_of, settle
-from annotate.queue import PairQueue, shown_side
-from storage import judgments as judging
-from storage import pairs as pairing
-from storage.errors import ConflictError, InputError
-from storage.prompts import prompts_by_id
-from storage.records import (
-    Judgment,
-    Message,
-    Pair,
-    Presentation,
-    Side,
-    Strength,
-    Verdict,
-    content_id,
+from annotate.cards import (
+    Card,
+    CardMaker,
+    Feedback,
+    Progress,
+    Standing,
+    Submission,
+    check,
+    stored_criteria,
+    to_choice,
+    to_verdict,
 )
-from storage.responses import responses_by_id
+from annotate.config import AnnotateConfig
+from annotate.consensus import SETTLED, consensus_of
+from annotate.floor import Floor, Person
+from annotate.sides import side_of
+from annotate.writer import JudgmentWriter
+from storage import team
+from storage.errors import ConflictError
+from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, content_id
 from storage.store import Store, utc_now
+from storage.team_records import GoldUse
 
-LOOK_SECONDS = 1.0  # how often the store is asked for new pairs
-MAX_SECONDS = 24 * 3600.0
-MAX_RATIONALE_CHARS = 20_000
+log = logging.getLogger(__name__)
 
-
-class Choice(StrEnum):
-    """What a person pressed, in the order they saw."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    TIE = "tie"
-    BOTH_BAD = "both_bad"
-    SKIP = "skip"
+AHEAD = 32  # pairs whose texts are fetched together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """One pair as one person sees it; `presentation` is the only handle that leaves the server."""
+class Hand:
+    """What somebody gets: new cards, and which of those they have were judged elsewhere."""
 
-    presentation: str
-    messages: tuple[Message, ...]
-    left: str
-    right: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A decision on a card. `key` is the client's idempotency key (a fresh UUID per decision)."""
-
-    key: str
-    presentation: str
-    choice: Choice
-    strength: Strength | None
-    seconds: float
-    rationale: str = ""
-    flags: tuple[str, ...] = ()
+    cards: list[Card]
+    gone: list[str]  # presentations
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far one person and the whole project are.
+class Receipt:
+    """The answer to a stored judgment."""
 
-    judged: pairs this person has judged; skipped ones are apart. left: pairs still open to them.
-    settled / pairs: of all pairs now in the project.
-    """
-
-    judged: int
-    skipped: int
-    left: int
-    settled: int
-    pairs: int
+    progress: Progress
+    feedback: Feedback | None  # after a qualification pair
 
 
-def to_verdict(choice: Choice, first_side: Side) -> Verdict:
-    """From what was seen to what is stored."""
-    match choice:
-        case Choice.LEFT:
-            return Verdict.FIRST if first_side is Side.LEFT else Verdict.SECOND
-        case Choice.RIGHT:
-            return Verdict.SECOND if first_side is Side.LEFT else Verdict.FIRST
-        case Choice.TIE:
-            return Verdict.TIE
-        case Choice.BOTH_BAD:
-            return Verdict.BOTH_BAD
-        case Choice.SKIP:
-            return Verdict.SKIP
-        case _:
-            assert_never(choice)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """A judgment counted in memory and on its way to the store."""
+
+    judgment: Judgment
+    before: Judgment | None  # what its labeler said of the pair until now
+    consensus: Consensus | None
+    extra: bool
 
 
 class Desk:
-    """Thread-safe; one per labeling server, which alone writes judgments."""
+    """Thread-safe; one per labeling server, which alone writes people's judgments.
 
-    def __init__(self, store: Store, config: AnnotateConfig) -> None:
+    on_settled is told of every pair that settles, after its judgment is durable.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: AnnotateConfig,
+        *,
+        on_settled: Callable[[Consensus], None] | None = None,
+    ) -> None:
         self._store = store
-        self._config = config
         self._lock = threading.Lock()
-        self._queue = PairQueue(config)
-        self._seen_rows = -1
-        self._looked = 0.0
-        self._guideline = ""
-        self._presentations: dict[str, Presentation] = {}
-        self._mine: dict[str, dict[str, Judgment]] = defaultdict(dict)  # labeler -> pair, in order
-        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
-        self._settled: set[str] = set()
-        settle(store, config)
-        self._look(force=True)
-        for event in judging.judgment_events(store):
-            self._count(event)
-        self._settled = {
-            pair_id for pair_id, c in pairing.consensus_by_pair(store).items() if c.settled
-        }
+        self._floor = Floor(store, config)
+        self._writer = JudgmentWriter(store)
+        self._maker = CardMaker(store)
+        self._pending: dict[str, threading.Event] = {}  # keys on their way to the store
+        self._on_settled = on_settled
 
-    def show_guideline(self, version: str) -> None:
-        """Record this guideline version with what is shown from now on."""
-        self._guideline = version
+    @property
+    def config(self) -> AnnotateConfig:
+        """The settings in force, with what a lead changed."""
+        return self._floor.config
 
-    def cards(self, labeler: str, *, count: int, have: Collection[str]) -> list[Card]:
+    @property
+    def guideline(self) -> str:
+        """The guideline version in force."""
+        return self._floor.guideline
+
+    def refresh(self) -> None:
+        """Take in at once what a lead changed."""
+        with self._lock:
+            self._floor.look(force=True)
+
+    def hand(self, labeler: str, *, count: int, have: Collection[str]) -> Hand:
         """Up to `count` cards beyond those the browser already has (their presentations)."""
         with self._lock:
-            self._look(force=False)
-            held = {p for p in (self._pair_of(labeler, shown) for shown in have) if p}
-            taken = self._queue.take(labeler, count=count, have=held, now=time.monotonic())
-            shown = [self._presentation(pair, labeler) for pair in taken]
-            new = [p for p in shown if p.id not in self._presentations]
+            floor, now = self._floor, time.monotonic()
+            floor.look()
+            person = floor.person(labeler)
+            held = _pairs_of(person, have)
+            floor.renew(person, held, now=now)
+            gone = [shown for shown, pair_id in held.items() if pair_id in person.mine]
+            standing = floor.standing(person, have=set(held.values()))
+            pairs = floor.take(person, standing, count=count, have=set(held.values()), now=now)
+            new_pairs = floor.new_repeats(pairs)
+            first_new = len(person.shown)
+            shown = [self._presentation(pair, person) for pair in pairs]
+            new = list(person.shown.values())[first_new:]
+            qualifying = floor.gold_ids(GoldUse.QUALIFICATION)
+            ahead = floor.peek(AHEAD) if pairs else []
+        try:
+            self._store.append(new_pairs)
             self._store.append(new)
-            self._presentations.update({p.id: p for p in new})
-        return self._cards(taken, shown)
+        except BaseException:
+            with self._lock:
+                for presentation in new:
+                    person.unshow(presentation)
+            raise
+        if standing is Standing.OPEN and not pairs and not held:
+            standing = Standing.EMPTY
+        cards = self._maker.cards(pairs, shown, qualifying=qualifying, ahead=ahead)
+        return Hand(cards=cards, gone=gone, standing=standing)
 
-    def submit(self, labeler: str, submission: Submission) -> Progress:
+    def cards(self, labeler: str, *, count: int, have: Collection[str]) -> list[Card]:
+        """The cards of `hand` alone."""
+        return self.hand(labeler, count=count, have=have).cards
+
+    def heartbeat(self, labeler: str, *, have: Collection[str]) -> Hand:
+        """Renew what the browser has; no new cards."""
+        return self.hand(labeler, count=0, have=have)
+
+    def release(self, labeler: str, *, have: Collection[str]) -> None:
+        """Let others have what a closing page held; its person gets it back first."""
+        with self._lock:
+            person = self._floor.person(labeler)
+            held = _pairs_of(person, have)
+            self._floor.queue.release(labeler, held.values(), now=time.monotonic())
+
+    def submit(self, labeler: str, submission: Submission) -> Receipt:
         """Store a judgment; the same key again changes nothing.
 
         Raises InputError for what is not a judgment and ConflictError for a presentation that is
         unknown, or another person's, and for a key that another judgment has.
         """
-        _check(submission)
-        with self._lock:
-            shown = self._own_presentation(labeler, submission.presentation)
-            if self._known(submission.key, labeler) not in (None, shown.pair_id):
+        check(submission, self.config)
+        recorded: _Recorded | None = None
+        with self._settled_key(submission.key):
+            person = self._floor.person(labeler)
+            shown = _own_presentation(person, submission.presentation)
+            known = self._floor.known(submission.key, labeler)
+            if known not in (None, shown.pair_id):
                 raise ConflictError(
                     "This judgment came with the key of another one, so it was not stored. "
                     "Reload the page and judge the pair again."
                 )
-            if submission.key not in self._keys:
-                self._store_judgment(
-                    Judgment(
-                        id=submission.key,
-                        pair_id=shown.pair_id,
-                        labeler=labeler,
-                        presentation_id=shown.id,
-                        revision=self._queue.next_revision(shown.pair_id, labeler),
-                        verdict=to_verdict(submission.choice, shown.first_side),
-                        strength=submission.strength,
-                        withdrawn=False,
-                        rationale=submission.rationale,
-                        flags=submission.flags,
-                        seconds=submission.seconds,
-                        created_at=utc_now(),
-                    )
-                )
-            return self._progress(labeler)
+            if known is None:
+                self._refuse_taught(person, shown.pair_id)
+                recorded = self._record(_judgment(submission, shown, labeler), person)
+        if recorded is not None:
+            self._commit(recorded, person)
+        with self._lock:
+            return Receipt(
+                progress=self._floor.progress(person), feedback=self._feedback(submission, shown)
+            )
 
     def undo(self, labeler: str, *, key: str) -> Card | None:
         """Withdraw this person's latest judgment and give its card back; None if there is none.
 
         The same key again changes nothing and gives the same card.
         """
-        with self._lock:
-            pair_id = self._known(key, labeler)
+        recorded: _Recorded | None = None
+        with self._settled_key(key):
+            person = self._floor.person(labeler)
+            pair_id = self._floor.known(key, labeler)
             if pair_id is None:
-                mine = self._mine[labeler]
-                if not mine:
+                if not person.mine:
                     return None
-                last = next(reversed(mine.values()))
+                last = next(reversed(person.mine.values()))
                 pair_id = last.pair_id
-                self._store_judgment(
-                    replace(
-                        last,
-                        id=key,
-                        revision=self._queue.next_revision(pair_id, labeler),
-                        withdrawn=True,
-                        created_at=utc_now(),
-                    )
-                )
-                self._queue.lease(pair_id, labeler, now=time.monotonic())
-            pair = self._queue.pair(pair_id)
-            assert pair is not None, "a judged pair is in the queue"
-            shown = self._presentation(pair, labeler)
-        return self._cards([pair], [shown])[0]
+                self._refuse_taught(person, pair_id)
+                withdrawn = replace(last, id=key, withdrawn=True, created_at=utc_now())
+                recorded = self._record(withdrawn, person)
+            pair, shown = self._floor.pair(pair_id), person.shown[pair_id]
+        if recorded is not None:
+            self._commit(recorded, person)
+            with self._lock:
+                self._floor.lease(person, [pair], now=time.monotonic())
+        return self._maker.cards([pair], [shown])[0]
 
     def progress(self, labeler: str) -> Progress:
+        """How far this person and the project are."""
         with self._lock:
-            self._look(force=False)
-            return self._progress(labeler)
+            self._floor.look()
+            return self._floor.progress(self._floor.person(labeler))
 
-    def _look(self, *, force: bool) -> None:
-        """Take in pairs that `generate` or `evaluate` appended since the last look."""
-        now = time.monotonic()
-        if not force and now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        rows = pairing.pair_rows(self._store)
-        if rows != self._seen_rows:
-            self._queue.add(pairing.pairs(self._store))
-            self._seen_rows = rows
+    def history(
+        self, labeler: str, *, count: int, before: str | None = None
+    ) -> list[tuple[Judgment, Presentation, str]]:
+        """Own judgments that count, newest first, from after the judgment `before`.
 
-    def _count(self, judgment: Judgment) -> None:
-        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
-        self._queue.record(judgment)
-        mine = self._mine[judgment.labeler]
-        mine.pop(judgment.pair_id, None)
-        if not judgment.withdrawn:
-            mine[judgment.pair_id] = judgment
+        With each how it was shown and the last turn of its conversation.
+        """
+        with self._lock:
+            person = self._floor.person(labeler)
+            mine = list(reversed(person.mine.values()))
+            ids = [j.id for j in mine]
+            start = ids.index(before) + 1 if before in ids else 0
+            page = mine[start : start + count]
+            prompts = {j.pair_id: self._floor.pair(j.pair_id).prompt_id for j in page}
+            shown = {j.pair_id: person.shown[j.pair_id] for j in page if j.pair_id in person.shown}
+        messages = self._maker.messages(prompts.values())
+        return [
+            (j, shown[j.pair_id], messages[prompts[j.pair_id]][-1].content)
+            for j in page
+            if j.pair_id in shown
+        ]
 
-    def _store_judgment(self, judgment: Judgment) -> None:
-        """The judgment first and durably, then what follows from it."""
-        self._store.append([judgment])
-        self._count(judgment)
-        current, events = self._queue.present(judgment.pair_id)
-        pair = self._queue.pair(judgment.pair_id)
-        assert pair is not None, "a judged pair is in the queue"
-        consensus = consensus_of(
-            pair,
-            current,
-            events=events,
-            config=self._config,
-            now=utc_now(),
-        )
-        self._store.append([consensus])
-        if consensus.settled:
-            self._settled.add(judgment.pair_id)
-        else:
-            self._settled.discard(judgment.pair_id)
+    def reopen(self, labeler: str, presentation: str) -> tuple[Card, Judgment, Presentation]:
+        """An own earlier pair as it was shown, and what was said of it.
 
-    def _presentation(self, pair: Pair, labeler: str) -> Presentation:
-        shown_id = content_id("s1", [pair.id, labeler])
-        return self._presentations.get(shown_id) or Presentation(
-            id=shown_id,
+        Raises ConflictError where this person has no judgment on it.
+        """
+        with self._lock:
+            person = self._floor.person(labeler)
+            shown = _own_presentation(person, presentation)
+            judgment = person.mine.get(shown.pair_id)
+            if judgment is None:
+                raise ConflictError("You have no decision on this pair. Reload the page.")
+            pair = self._floor.pair(shown.pair_id)
+        return self._maker.cards([pair], [shown])[0], judgment, shown
+
+    def queue_states(self) -> dict[str, int]:
+        """How many pairs are where: waiting, begun, tie_break, held, settled, no_majority; and
+        votes, extra_votes, votes_saved, gold, repeats.
+        """
+        with self._lock:
+            self._floor.look()
+            return self._floor.counts(now=time.monotonic())
+
+    # ---- from here on the lock is held --------------------------------------------------------
+
+    def _record(self, judgment: Judgment, person: Person) -> _Recorded:
+        """Count a judgment in memory, so that nobody else is asked for that vote meanwhile."""
+        floor = self._floor
+        revision = floor.queue.next_revision(judgment.pair_id, person.name)
+        judgment = replace(judgment, revision=revision)
+        before = person.mine.get(judgment.pair_id)
+        extra = floor.queue.is_extra(judgment)
+        floor.count(judgment)
+        self._pending[judgment.id] = threading.Event()
+        pair = floor.pair(judgment.pair_id)
+        consensus = None
+        if pair.purpose in SETTLED:
+            current, events = floor.queue.present(pair.id)
+            consensus = consensus_of(
+                pair, current, events=events, config=floor.config, now=utc_now()
+            )
+        return _Recorded(judgment=judgment, before=before, consensus=consensus, extra=extra)
+
+    def _presentation(self, pair: Pair, person: Person) -> Presentation:
+        """How this pair is, or was, shown to this person."""
+        known = person.shown.get(pair.id)
+        if known is not None:
+            return known
+        first_side = side_of(person.name, len(person.shown), seed=self._floor.config.seed)
+        if pair.purpose is Purpose.REPEAT:
+            before = self._floor.shown_before(pair, person)
+            first_side = before.first_side.swapped() if before else first_side
+        shown = Presentation(
+            id=content_id("s1", [pair.id, person.name]),
             pair_id=pair.id,
-            labeler=labeler,
-            first_side=shown_side(pair.id, labeler, seed=self._config.seed),
-            guideline=self._guideline,
+            labeler=person.name,
+            first_side=first_side,
+            guideline=self._floor.guideline,
             created_at=utc_now(),
         )
-
-    def _known(self, key: str, labeler: str) -> str | None:
-        """The pair of the judgment that already has this key, None for a new key."""
-        who, pair_id = self._keys.get(key, (labeler, None))
-        if who != labeler:
-            raise ConflictError(
-                "This request came with the key of another person's request. Reload the page."
-            )
-        return pair_id
-
-    def _own_presentation(self, labeler: str, presentation_id: str) -> Presentation:
-        shown = self._presentations.get(presentation_id)
-        if shown is None:
-            shown = judging.presentation(self._store, presentation_id)
-            if shown is not None:
-                self._presentations[presentation_id] = shown
-        if shown is None or shown.labeler != labeler:
-            raise ConflictError(
-                "This pair was not shown to you, so the judgment was not stored. "
-                "Reload the page to go on with your own pairs."
-            )
+        person.show(shown)
         return shown
 
-    def _pair_of(self, labeler: str, presentation_id: str) -> str | None:
-        shown = self._presentations.get(presentation_id)
-        return shown.pair_id if shown and shown.labeler == labeler else None
-
-    def _cards(self, pairs: Sequence[Pair], shown: Sequence[Presentation]) -> list[Card]:
-        if not pairs:
-            return []
-        prompts = prompts_by_id(self._store, [p.prompt_id for p in pairs])
-        texts = responses_by_id(self._store, [r for p in pairs for r in (p.first, p.second)])
-        cards = []
-        for pair, presentation in zip(pairs, shown, strict=True):
-            first, second = texts[pair.first].text, texts[pair.second].text
-            left_first = presentation.first_side is Side.LEFT
-            cards.append(
-                Card(
-                    presentation=presentation.id,
-                    messages=prompts[pair.prompt_id].messages,
-                    left=first if left_first else second,
-                    right=second if left_first else first,
-                )
+    def _refuse_taught(self, person: Person, pair_id: str) -> None:
+        """The first word on a qualification pair stays: its answer has been shown since."""
+        if pair_id in person.mine and self._floor.teaches(pair_id):
+            raise ConflictError(
+                "This was a qualification pair, whose answer you have seen; it is judged once."
             )
-        return cards
 
-    def _progress(self, labeler: str) -> Progress:
-        mine = self._mine[labeler].values()
-        skipped = sum(1 for j in mine if j.verdict is Verdict.SKIP)
-        return Progress(
-            judged=len(mine) - skipped,
-            skipped=skipped,
-            left=self._queue.open_to(labeler, now=time.monotonic()),
-            settled=len(self._settled),
-            pairs=len(self._queue),
+    def _feedback(self, submission: Submission, shown: Presentation) -> Feedback | None:
+        if not self._floor.teaches(shown.pair_id):
+            return None
+        gold = self._floor.gold[shown.pair_id]
+        expected = to_choice(gold.verdict, shown.first_side)
+        return Feedback(
+            right=submission.choice is expected, expected=expected, explanation=gold.explanation
         )
 
+    # ---- and from here on it is not -----------------------------------------------------------
 
-def _check(submission: Submission) -> None:
-    if not 8 <= len(submission.key) <= 64:
-        raise InputError("The judgment's key must have 8 to 64 characters; a UUID does.")
-    if submission.strength is not None and submission.choice not in (Choice.LEFT, Choice.RIGHT):
-        raise InputError(f"A strength goes with left or right, not with {submission.choice}.")
-    if not 0 <= submission.seconds <= MAX_SECONDS:
-        raise InputError(f"seconds must be between 0 and {MAX_SECONDS:.0f}.")
-    texts = (submission.key, submission.rationale, *submission.flags)
-    if any(0xD800 <= ord(c) <= 0xDFFF for text in texts for c in text):
-        raise InputError("The judgment holds half of a surrogate pair, which is no character.")
-    if len(submission.rationale) > MAX_RATIONALE_CHARS:
-        raise InputError(f"The rationale is longer than {MAX_RATIONALE_CHARS} characters.")
+    @contextmanager
+    def _settled_key(self, key: str) -> Iterator[None]:
+        """The lock, once no request with this key is on its way to the store any more.
+
+        A retried request is answered after the first one is durable, or takes its place.
+        """
+        while True:
+            with self._lock:
+                pending = self._pending.get(key)
+                if pending is None:
+                    yield
+                    return
+            pending.wait()
+
+    def _commit(self, recorded: _Recorded, person: Person) -> None:
+        """Make it durable; what could not be stored is forgotten again."""
+        judgment, consensus = recorded.judgment, recorded.consensus
+        try:
+            self._writer.append(judgment, [consensus] if consensus else [])
+        except BaseException:
+            with self._lock:
+                self._floor.uncount(judgment, before=recorded.before)
+            raise
+        finally:
+            with self._lock:
+                self._pending.pop(judgment.id).set()
+        if recorded.extra:
+            # Its lease had ended and others voted meanwhile: the vote counts, and is on the record.
+            team.note(self._store, actor=person.name, action="extra vote", subject=judgment.pair_id)
+        if consensus is not None:
+            with self._lock:
+                newly = self._floor.mark_settled(consensus)
+            if newly and self._on_settled is not None:
+                self._on_settled(consensus)
+
+
+def _pairs_of(person: Person, have: Collection[str]) -> dict[str, str]:
+    """The pairs behind a person's own presentations; others are left out."""
+    return {shown: person.pair_of[shown] for shown in have if shown in person.pair_of}
+
+
+def _own_presentation(person: Person, presentation: str) -> Presentation:
+    pair_id = person.pair_of.get(presentation)
+    if pair_id is None:
+        raise ConflictError(
+            "This pair was not shown to you, so the judgment was not stored. "
+            "Reload the page to go on with your own pairs."
+        )
+    return person.shown[pair_id]
+
+
+def _judgment(submission: Submission, shown: Presentation, labeler: str) -> Judgment:
+    return Judgment(
+        id=submission.key,
+        pair_id=shown.pair_id,
+        labeler=labeler,
+        presentation_id=shown.id,
+        revision=0,
+        verdict=to_verdict(submission.choice, shown.first_side),
+        strength=submission.strength,
+        withdrawn=False,
+        criteria=stored_criteria(submission, shown.first_side),
+        rationale=submission.rationale,
+        edited_text=submission.edited_text,
+        flags=submission.flags,
+        guideline=submission.guideline or shown.guideline,
+        seconds=submission.seconds,
+        created_at=utc_now(),
+    )
+
+
+def presentations_in(have: str) -> Sequence[str]:
+    """The presentations of a comma-separated parameter."""
+    return [part for part in have.split(",") if part]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from storage.records import Judgment, Labeler, Presentation, Purpose, Session
+from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session
 from storage.store import Store
 
 
@@ -16,6 +16,11 @@ def judgments(store: Store) -> list[Judgment]:
 def judgment_events(store: Store) -> list[Judgment]:
     """Every judgment row, changes and withdrawals included, in the order they were made."""
     return store.read(Judgment, "judgment_events_all")
+
+
+def events_of_people(store: Store) -> list[Judgment]:
+    """The judgment rows of people on pairs to label, changes and withdrawals included, in order."""
+    return store.read(Judgment, "judgment_events_of_people", imported=IMPORTED_VOTES)
 
 
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:

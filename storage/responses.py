@@ -19,3 +19,9 @@ def response_ids_of(store: Store, policy_id: str) -> set[str]:
 def responses_by_id(store: Store, ids: Sequence[str]) -> dict[str, Response]:
     """The stored responses among these ids."""
     return {r.id: r for r in store.read(Response, "responses_by_ids", ids=sorted(set(ids)))}
+
+
+def texts_by_id(store: Store, ids: Sequence[str]) -> dict[str, str]:
+    """The texts alone of the stored responses among these ids."""
+    rows = store.query("response_texts_by_ids", ids=sorted(set(ids)))
+    return {str(r["id"]): str(r["text"]) for r in rows}

@@ -1,11 +1,18 @@
 """Reading what steers the labeling team's work, and its trail."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from storage.records import Verdict
 from storage.store import Store, utc_now
 from storage.team_records import (
     Activity,
     ApiToken,
     Assignment,
     Gold,
+    GoldUse,
     Guideline,
     Invitation,
     LabelerSettings,
@@ -43,6 +50,18 @@ def invitations(store: Store) -> dict[str, Invitation]:
     return {i.token_hash: i for i in store.read(Invitation, "invitations_all")}
 
 
+def invitation(store: Store, token_hash: str) -> Invitation | None:
+    """The invitation behind a link's hash."""
+    found = store.read(Invitation, "invitation_by_token", token_hash=token_hash)
+    return found[0] if found else None
+
+
+def api_token(store: Store, token_hash: str) -> ApiToken | None:
+    """The API token behind a hash."""
+    found = store.read(ApiToken, "api_token_by_hash", token_hash=token_hash)
+    return found[0] if found else None
+
+
 def api_tokens(store: Store) -> dict[str, ApiToken]:
     """Every API token by its hash, newest first."""
     return {t.token_hash: t for t in store.read(ApiToken, "api_tokens_all")}
@@ -60,8 +79,6 @@ def team_versions(store: Store) -> tuple[int, ...]:
 
 def note(store: Store, *, actor: str, action: str, subject: str = "", detail: str = "") -> None:
     """Append to the activity trail."""
-    from uuid import uuid4
-
     store.append(
         [
             Activity(
@@ -74,3 +91,46 @@ def note(store: Store, *, actor: str, action: str, subject: str = "", detail: st
             )
         ]
     )
+
+
+def pairs_by_tag(store: Store, tags: Sequence[str]) -> dict[str, list[str]]:
+    """Ids of the pairs whose prompts have these tags, by tag."""
+    found: dict[str, list[str]] = {tag: [] for tag in tags}
+    for row in store.query("pairs_by_tag", tags=list(tags)):
+        found[str(row["tag"])].append(str(row["pair_id"]))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldVote:
+    """A counting vote on a gold pair, in stored order, and what it should have been."""
+
+    labeler: str
+    pair_id: str
+    verdict: Verdict
+    expected: Verdict
+    use: GoldUse
+    created_at: datetime
+
+
+def gold_votes(store: Store) -> list[GoldVote]:
+    """Votes on gold pairs, retired ones too, oldest first."""
+    return [
+        GoldVote(
+            labeler=str(row["labeler"]),
+            pair_id=str(row["pair_id"]),
+            verdict=Verdict(str(row["verdict"])),
+            expected=Verdict(str(row["expected"])),
+            use=GoldUse(str(row["use"])),
+            created_at=row["created_at"],  # type: ignore[arg-type]
+        )
+        for row in store.query("gold_votes")
+    ]
+
+
+def repeat_votes(store: Store) -> list[tuple[str, Verdict, Verdict]]:
+    """(labeler, before, now) of every pair somebody judged twice without being told."""
+    return [
+        (str(row["labeler"]), Verdict(str(row["before"])), Verdict(str(row["verdict"])))
+        for row in store.query("repeat_votes")
+    ]

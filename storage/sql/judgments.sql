@@ -19,6 +19,31 @@ select
 from judgment_events
 order by created_at, revision, id;
 
+-- name: judgment_events_of_people
+-- Every judgment row of people on pairs that were not imported with their votes, in order.
+select
+    j.id,
+    j.pair_id,
+    j.labeler,
+    j.presentation_id,
+    j.revision,
+    j.verdict,
+    j.strength,
+    j.withdrawn,
+    j.criteria,
+    j.rationale,
+    j.edited_text,
+    j.flags,
+    j.guideline,
+    j.seconds,
+    j.created_at
+from judgment_events as j
+inner join pairs as p on p.id = j.pair_id
+left join labelers as l on l.name = j.labeler
+where p.strategy <> $imported
+    and coalesce(l.kind, 'human') <> 'model'
+order by j.created_at, j.revision, j.id;
+
 -- name: judgments_present
 -- The judgments that count now: the latest per pair and labeler, not withdrawn.
 select

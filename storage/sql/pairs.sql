@@ -13,9 +13,11 @@ from pairs
 order by created_at, id;
 
 -- name: pair_count
--- How many pair rows there are: changes exactly when `generate` or `evaluate` appended some.
+-- How many pair rows there are to label: changes exactly when a command or a lead appended some.
+-- Repeats, which the desk itself appends, are left out.
 select count(*) as n
-from pair_rows;
+from pair_rows
+where purpose <> 'repeat';
 
 -- name: pairs_of_round
 -- The pairs formed in one round for one purpose.

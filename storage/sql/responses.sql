@@ -51,3 +51,11 @@ select
 from responses
 where list_contains($ids, id);
 
+-- name: response_texts_by_ids
+-- The texts of the responses with these ids.
+select
+    id,
+    any_value(text) as text
+from response_rows
+where id in (select unnest($ids))
+group by id;

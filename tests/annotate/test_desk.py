@@ -9,8 +9,10 @@ from uuid import uuid4
 import pytest
 from factories import Filled, fill_store, open_store
 
+from annotate import guidelines
+from annotate.cards import Card, Choice, Submission, to_verdict
 from annotate.config import AnnotateConfig
-from annotate.desk import Card, Choice, Desk, Submission, to_verdict
+from annotate.desk import Desk
 from storage.errors import ConflictError, InputError
 from storage.judgments import judgment_events, judgments, presentations_of
 from storage.pairs import consensus_by_pair
@@ -64,7 +66,13 @@ def press(desk: Desk, who: str, choice: Choice, **changes) -> Card:
 
 def test_a_card_is_blind(desk, store, filled):
     """The conversation, two texts and an opaque handle; no policy, settings, order or votes."""
-    assert [f.name for f in fields(Card)] == ["presentation", "messages", "left", "right"]
+    assert [f.name for f in fields(Card)] == [
+        "presentation",
+        "messages",
+        "left",
+        "right",
+        "qualification",
+    ]
     texts = {
         p.id: {r.text for r in filled.responses if r.prompt_id == p.id} for p in filled.prompts
     }
@@ -121,12 +129,13 @@ def test_a_reload_shows_the_same_cards_with_the_same_sides(desk):
 
 
 def test_what_was_shown_is_recorded_once_with_its_guideline(desk, store):
-    desk.show_guideline("g1:abc")
+    version = guidelines.publish(store, "Be fair.", author="lead").id
+    desk.refresh()
     cards = desk.cards("ann", count=3, have=())
     desk.cards("ann", count=3, have=())
     shown = presentations_of(store, "ann")
     assert [p.id for p in shown] == [c.presentation for c in cards]
-    assert {p.guideline for p in shown} == {"g1:abc"}
+    assert {p.guideline for p in shown} == {version}
 
 
 def test_a_retried_submission_is_stored_once(desk, store):
@@ -140,7 +149,7 @@ def test_a_retried_submission_is_stored_once(desk, store):
 
 def test_a_judgment_may_be_changed_and_the_last_word_counts(desk, store):
     card = press(desk, "ann", Choice.TIE)
-    progress = desk.submit("ann", submission(card, Choice.SKIP))
+    progress = desk.submit("ann", submission(card, Choice.SKIP)).progress
     assert (progress.judged, progress.skipped) == (0, 1)
     assert [j.verdict for j in judgments(store)] == [Verdict.SKIP]
     assert [j.revision for j in judgment_events(store)] == [0, 1]

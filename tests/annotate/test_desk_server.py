@@ -13,9 +13,10 @@ import pytest
 from factories import Filled, fill_store, open_store
 
 import annotate.desk
+from annotate.cards import Card, Choice, Submission
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
-from annotate.desk import Card, Choice, Desk, Submission
+from annotate.desk import Desk
 from storage.judgments import judgment_events, judgments
 from storage.pairs import consensus_by_pair
 from storage.records import Verdict

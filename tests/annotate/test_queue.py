@@ -1,20 +1,22 @@
 """Who is asked about what: everybody once, no pair too often, and nothing is lost to a closed tab."""
 
 import random
+from itertools import islice
 
-import pytest
 from factories import make_judgment, make_pair, make_policy, make_prompt, make_response
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotate.assign import Rule
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
-from annotate.queue import PairQueue, shown_side
-from storage.records import Pair, Purpose, Side, Verdict
+from annotate.queue import PairQueue
+from storage.records import Pair, Purpose, Verdict
 
 F, S, T, B, SKIP = Verdict
 POLICY = make_policy()
-CONFIG = AnnotateConfig(lease_seconds=100)
+CONFIG = AnnotateConfig()
+LEASE = 100.0  # seconds
 
 
 def pair_of(i: int, **changes) -> Pair:
@@ -26,13 +28,32 @@ PAIRS = [pair_of(i) for i in range(12)]
 
 
 def queue_of(pairs: list[Pair], config: AnnotateConfig = CONFIG) -> PairQueue:
-    queue = PairQueue(config)
+    queue = PairQueue(config, seed=config.seed)
     queue.add(pairs)
     return queue
 
 
-def take(queue: PairQueue, who: str, count: int = 1, *, have=(), now: float = 0) -> list[Pair]:
-    return queue.take(who, count=count, have=have, now=now)
+def take(
+    queue: PairQueue, who: str, count: int = 1, *, have=(), now: float = 0, groups=()
+) -> list[Pair]:
+    """As the desk does it: renew, then what was given before, then the most wanted."""
+    identity = frozenset([who, *groups])
+    queue.renew(who, have, now=now, seconds=LEASE)
+    taken = list(islice(queue.held(identity, who, have=have, now=now), count))
+    while len(taken) < count:
+        without = {*have, *(p.id for p in taken)}
+        pair = next(queue.regular(identity, who, have=without, now=now), None)
+        if pair is None:
+            break
+        queue.lease(pair.id, who, now=now, seconds=LEASE)
+        taken.append(pair)
+    for pair in taken:
+        queue.lease(pair.id, who, now=now, seconds=LEASE)
+    return taken
+
+
+def open_to(queue: PairQueue, who: str, *, now: float = 0) -> int:
+    return queue.open_to(who, frozenset([who]), now=now)
 
 
 def vote(queue: PairQueue, pair: Pair, who: str, verdict: Verdict, **changes) -> None:
@@ -54,7 +75,7 @@ def test_every_pair_ends_with_the_votes_it_needs_and_no_more(seed, config):
         who = chance.choice(people)
         cards = take(queue, who, chance.randint(1, 3), now=now)
         if not cards:
-            now += config.lease_seconds + 1
+            now += LEASE + 1
             people.remove(who)
         for pair in cards:
             if chance.random() < 0.2:
@@ -85,7 +106,7 @@ def test_a_third_vote_is_asked_for_only_where_the_first_two_differ():
         for who, verdict in zip(("ann", "bob"), verdicts, strict=True):
             vote(queue, pair, who, verdict)
     assert {p.id for p in take(queue, "cem", 5)} == {PAIRS[1].id, PAIRS[2].id}
-    assert queue.open_to("dee", now=0) == 0  # cem holds both
+    assert open_to(queue, "dee") == 0  # cem holds both
     vote(queue, PAIRS[1], "cem", T)
     assert take(queue, "dee", 5, now=101) == [PAIRS[2]]  # three different votes: no fourth
 
@@ -146,7 +167,7 @@ def test_a_withdrawn_judgment_opens_the_pair_again():
     assert take(queue, "cem") == []
     vote(queue, PAIRS[0], "ann", F, withdrawn=True)
     assert queue.next_revision(PAIRS[0].id, "ann") == 2
-    assert queue.open_to("ann", now=0) == queue.open_to("cem", now=0) == 1
+    assert open_to(queue, "ann") == open_to(queue, "cem") == 1
     current, events = queue.present(PAIRS[0].id)
     assert ([j.labeler for j in current], events) == (["bob"], 3)
 
@@ -170,17 +191,106 @@ def test_a_comparison_of_policies_is_asked_once_where_one_vote_is_planned():
     assert take(queue, "bob") == []
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_sides_are_a_fair_coin_for_every_labeler_and_between_them(seed):
-    """Within four standard deviations over 4000 pairs; two people's coins are independent."""
-    ann, bob = (
-        [shown_side(f"c1:{i}", who, seed=seed) is Side.LEFT for i in range(4000)]
-        for who in ("ann", "bob")
+def test_a_closing_page_lets_others_have_its_pairs_and_gets_them_back_first():
+    queue = queue_of(PAIRS, AnnotateConfig(votes_per_pair=1))
+    mine = take(queue, "ann", 3)
+    queue.release("ann", [p.id for p in mine], now=10)
+    assert take(queue, "bob", 1, now=11)[0] in mine
+    back = take(queue, "ann", 3, now=12)
+    assert len(set(back) & set(mine)) == 2
+    assert len(back) == 3
+
+
+def test_a_higher_priority_comes_first_and_a_named_group_only():
+    queue = queue_of(PAIRS)
+    urgent, private = PAIRS[3], PAIRS[5]
+    queue.set_rules(
+        {
+            urgent.id: Rule(priority=5),
+            private.id: Rule(priority=9, people=(frozenset(["@experts", "dee"]),)),
+        }
     )
-    for share in (sum(ann), sum(bob), sum(a is b for a, b in zip(ann, bob, strict=True))):
-        assert abs(share - 2000) < 4 * 4000**0.5 / 2
+    assert take(queue, "ann") == [urgent]
+    assert take(queue, "bob", groups=["@experts"]) == [private]
+    assert take(queue, "dee") == [private]
+    assert private not in take(queue, "cem", 12)
+    assert open_to(queue, "eve") == 10  # the urgent one is held twice, the private one is not hers
+    queue.set_rules({})
+    assert private in take(queue, "eve", 12, now=200)
 
 
-def test_a_side_is_the_same_at_every_start():
-    sides = ["left", "right", "left", "left", "right", "left"]
-    assert [shown_side(f"c1:{i}", "ann", seed=0).value for i in range(6)] == sides
+def test_the_number_of_votes_may_change_while_people_work():
+    queue = queue_of(PAIRS[:2])
+    for who in ("ann", "bob"):
+        vote(queue, PAIRS[0], who, F)
+    assert open_to(queue, "cem") == 1
+    queue.reconfigure(AnnotateConfig(votes_per_pair=3))
+    assert open_to(queue, "cem") == 2
+    assert take(queue, "cem") == [PAIRS[0]]
+    queue.reconfigure(AnnotateConfig(votes_per_pair=1))
+    assert open_to(queue, "dee") == 1
+
+
+def test_two_pairs_of_the_same_answers_are_one_pair_to_a_labeler():
+    """A gold pair made of a training pair, say: nobody sees the answers twice."""
+    train, comparison = pair_of(1), pair_of(1, purpose=Purpose.EVALUATION)
+    queue = queue_of([train, comparison])
+    vote(queue, train, "ann", F)
+    assert take(queue, "ann", 5) == []
+    assert open_to(queue, "ann") == 0
+    assert len(take(queue, "bob", 5)) == 1
+
+
+def test_a_vote_nobody_asked_for_any_more_is_counted_and_told_apart():
+    """Its lease had ended and others had voted meanwhile."""
+    queue = queue_of(PAIRS[:1])
+    for who in ("ann", "bob"):
+        assert not queue.is_extra(make_judgment(PAIRS[0], who, F))
+        vote(queue, PAIRS[0], who, F)
+    late = make_judgment(PAIRS[0], "cem", F)
+    assert queue.is_extra(late)
+    assert not queue.is_extra(make_judgment(PAIRS[0], "cem", SKIP))
+    assert not queue.is_extra(make_judgment(PAIRS[0], "ann", S))  # a changed mind
+    queue.record(late)
+    assert queue.counts(now=0)["extra_votes"] == 1
+
+
+def test_sequential_stopping_does_not_ask_more_people_at_once_than_could_settle_it():
+    """At .95 two agreeing votes settle a pair; the third is asked for once they differ."""
+    config = AnnotateConfig(stop_at=0.95, vote_accuracy=0.8, max_votes=5)
+    queue = queue_of(PAIRS[:1], config)
+    assert take(queue, "ann") == take(queue, "bob") == [PAIRS[0]]
+    assert take(queue, "cem") == []
+    vote(queue, PAIRS[0], "ann", F)
+    vote(queue, PAIRS[0], "bob", S)
+    assert take(queue, "cem") == take(queue, "dee") == [PAIRS[0]]
+    vote(queue, PAIRS[0], "cem", F)
+    vote(queue, PAIRS[0], "dee", F)
+    assert open_to(queue, "eve") == 0
+
+
+def test_the_counts_tell_where_every_pair_is_and_what_was_saved():
+    queue = queue_of(PAIRS[:6])
+    for pair, verdicts in zip(PAIRS, ["", "F", "FF", "FS", "FSS", "FST"], strict=False):
+        for who, letter in zip(("ann", "bob", "cem"), verdicts, strict=False):
+            vote(queue, pair, who, {"F": F, "S": S, "T": T}[letter])
+    take(queue, "dee", 2)
+    counts = queue.counts(now=0)
+    named = ("waiting", "begun", "tie_break", "settled", "no_majority", "held")
+    assert [counts[n] for n in named] == [1, 1, 1, 2, 1, 2]
+    assert counts["votes"] == 11
+    assert counts["votes_saved"] == 1  # against three votes for each closed pair
+
+
+def test_a_judgment_that_could_not_be_stored_is_forgotten():
+    queue = queue_of(PAIRS[:1])
+    vote(queue, PAIRS[0], "ann", F)
+    before = queue.present(PAIRS[0].id)[0][0]
+    changed = make_judgment(PAIRS[0], "ann", S, revision=1)
+    queue.record(changed)
+    queue.forget(changed, before=before)
+    assert queue.present(PAIRS[0].id) == ([before], 1)
+    first = make_judgment(PAIRS[0], "bob", S)
+    queue.record(first)
+    queue.forget(first, before=None)
+    assert open_to(queue, "bob") == 1

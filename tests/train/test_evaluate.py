@@ -8,8 +8,9 @@ from factories import fill_store, make_pair, make_policy, make_prompt, make_resp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotate.cards import Choice, Submission
 from annotate.config import AnnotateConfig
-from annotate.desk import Choice, Desk, Submission
+from annotate.desk import Desk
 from storage.records import Purpose, Verdict
 from storage.summaries import Outcome, evaluation_outcomes
 from train.evaluate import WinRate, wilson, win_rate

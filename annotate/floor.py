@@ -1,0 +1,411 @@
+"""Everything the desk knows in memory: pairs, people, gold, settings. Not thread-safe by itself.
+
+It is built from the store at the start and looks there about once a second for what commands and
+leads appended meanwhile.
+"""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from statistics import median, quantiles
+
+from annotate import assign
+from annotate.cards import OwnAgreement, Progress, Standing
+from annotate.config import AnnotateConfig
+from annotate.consensus import settle
+from annotate.queue import PairQueue, is_regular
+from annotate.settings import in_force
+from annotate.sides import Kind, kind_of
+from storage import judgments as judging
+from storage import pairs as pairing
+from storage import team
+from storage.errors import ConflictError
+from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, Verdict
+from storage.store import Store, utc_now
+from storage.team_records import Gold, GoldUse, LabelerSettings
+
+LOOK_SECONDS = 1.0  # how often the store is asked for news
+SHORTEST_LEASE_SECONDS = 60.0
+REPEAT_AFTER = 20  # judgments between a pair and its hidden repeat
+MIN_VOTE_PAIRS = 10  # below this nobody is told how often they agree
+AGREEMENT_SECONDS = 30.0  # how long a computed agreement is shown
+
+
+@dataclass(slots=True)
+class Person:
+    """One labeler at the desk."""
+
+    name: str
+    mine: dict[str, Judgment] = field(default_factory=dict)  # by pair, in order; present ones
+    shown: dict[str, Presentation] = field(default_factory=dict)  # by pair, in order
+    pair_of: dict[str, str] = field(default_factory=dict)  # by presentation
+    skipped: int = 0
+    graduated: bool = False  # has judged a pair that is no qualification pair
+    pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
+    loaded: bool = False
+    agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
+
+    def show(self, shown: Presentation) -> None:
+        """Remember how a pair was shown, the first time."""
+        self.shown.setdefault(shown.pair_id, shown)
+        self.pair_of[shown.id] = shown.pair_id
+
+    def unshow(self, shown: Presentation) -> None:
+        """It was not shown after all."""
+        self.shown.pop(shown.pair_id, None)
+        self.pair_of.pop(shown.id, None)
+
+    def judged(self) -> int:
+        return len(self.mine) - self.skipped
+
+    def judged_today(self, now: datetime) -> int:
+        """Since midnight UTC, skips left out."""
+        count = 0
+        for judgment in reversed(self.mine.values()):
+            if judgment.created_at.date() != now.date():
+                break
+            count += judgment.verdict is not Verdict.SKIP
+        return count
+
+
+class Floor:
+    """The state behind the desk; the desk holds its lock around every call."""
+
+    def __init__(self, store: Store, config: AnnotateConfig) -> None:
+        self._store = store
+        self._file_config = config
+        self.config = in_force(store, config)
+        self.guideline = ""
+        self.queue = PairQueue(self.config, seed=config.seed)
+        self.gold: Mapping[str, Gold] = {}
+        self._gold_ids: dict[GoldUse, list[str]] = {}
+        self._settings: Mapping[str, LabelerSettings] = {}
+        self._people: dict[str, Person] = {}
+        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
+        self._settled: set[str] = set()
+        self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
+        self._seen_rows = -1
+        self._seen_team: tuple[int, ...] = ()
+        self._looked = 0.0
+        settle(store, self.config)
+        self.look(force=True)
+        for event in judging.events_of_people(store):
+            self.count(event)
+        self._read_settled()
+
+    # ---- news from the store ------------------------------------------------------------------
+
+    def look(self, *, force: bool = False) -> None:
+        """Take in pairs, settings, gold and assignments appended since the last look."""
+        now = time.monotonic()
+        if not force and now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        rows, steering = pairing.pair_rows(self._store), team.team_versions(self._store)
+        if rows != self._seen_rows:
+            self.queue.add(pairing.pairs(self._store))
+        if steering != self._seen_team:
+            self._read_team()
+        if (rows, steering) != (self._seen_rows, self._seen_team):
+            self._read_rules()
+        self._seen_rows, self._seen_team = rows, steering
+
+    def _read_team(self) -> None:
+        self.gold = team.gold_by_pair(self._store)
+        self._gold_ids = {
+            use: [g.pair_id for g in self.gold.values() if g.active and g.use is use]
+            for use in GoldUse
+        }
+        self._settings = team.labeler_settings(self._store)
+        versions = team.guidelines(self._store)
+        if versions:
+            self.guideline = versions[0].id
+        config = in_force(self._store, self._file_config)
+        if config != self.config:
+            self.config = config
+            self.queue.reconfigure(config)
+            settle(self._store, config)
+            self._read_settled()
+
+    def _read_rules(self) -> None:
+        active = [a for a in team.assignments(self._store) if a.active]
+        tags = sorted({a.tag for a in active if a.tag})
+        everything = [p.id for p in pairing.pairs(self._store)] if active else []
+        by_tag = team.pairs_by_tag(self._store, tags) if tags else {}
+        self.queue.set_rules(assign.rules_of(active, pair_ids=everything, pairs_of_tag=by_tag))
+
+    def _read_settled(self) -> None:
+        standing = pairing.consensus_by_pair(self._store)
+        self._settled = {
+            pair_id
+            for pair_id, c in standing.items()
+            if c.settled and self.queue.pair(pair_id) is not None
+        }
+
+    # ---- people -------------------------------------------------------------------------------
+
+    def person(self, name: str) -> Person:
+        """A labeler with everything they were shown and said."""
+        person = self._people.setdefault(name, Person(name))
+        if not person.loaded:
+            for shown in judging.presentations_of(self._store, name):
+                person.show(shown)
+            person.loaded = True
+        return person
+
+    def known(self, key: str, labeler: str) -> str | None:
+        """The pair of the judgment that already has this key, None for a new key."""
+        who, pair_id = self._keys.get(key, (labeler, None))
+        if who != labeler:
+            raise ConflictError(
+                "This request came with the key of another person's request. Reload the page."
+            )
+        return pair_id
+
+    def count(self, judgment: Judgment) -> None:
+        """Take a judgment into account."""
+        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
+        self.queue.record(judgment)
+        person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
+        self._drop_mine(person, judgment.pair_id)
+        if judgment.withdrawn:
+            return
+        person.mine[judgment.pair_id] = judgment
+        person.skipped += judgment.verdict is Verdict.SKIP
+        person.graduated |= is_regular(self.pair(judgment.pair_id))
+        person.pace.append(judgment.seconds)
+
+    def uncount(self, judgment: Judgment, *, before: Judgment | None) -> None:
+        """Forget a judgment that could not be stored."""
+        self._keys.pop(judgment.id, None)
+        self.queue.forget(judgment, before=before)
+        person = self._people[judgment.labeler]
+        self._drop_mine(person, judgment.pair_id)
+        if before is not None:
+            person.mine[judgment.pair_id] = before
+            person.skipped += before.verdict is Verdict.SKIP
+
+    @staticmethod
+    def _drop_mine(person: Person, pair_id: str) -> None:
+        before = person.mine.pop(pair_id, None)
+        if before is not None and before.verdict is Verdict.SKIP:
+            person.skipped -= 1
+
+    def standing(self, person: Person, *, have: Collection[str]) -> Standing:
+        """Whether this person gets work now; what they have in the browser counts to a limit."""
+        settings = self._settings.get(person.name)
+        if settings is not None and settings.paused:
+            return Standing.PAUSED
+        left = self._limit_left(person)
+        if left is not None and left - sum(1 for i in have if i not in person.mine) <= 0:
+            return Standing.LIMIT
+        wanted = self.gold_ids(GoldUse.QUALIFICATION)
+        let_in = person.graduated or (settings is not None and settings.qualified)
+        if not wanted or let_in:
+            return Standing.OPEN
+        if any(pair_id not in person.mine for pair_id in wanted):
+            return Standing.QUALIFYING
+        right = sum(person.mine[i].verdict is self.gold[i].verdict for i in wanted)
+        passed = right / len(wanted) >= self.config.qualification_pass
+        return Standing.OPEN if passed else Standing.NOT_QUALIFIED
+
+    def _limit_left(self, person: Person) -> int | None:
+        """Judgments still allowed, None without a limit."""
+        settings = self._settings.get(person.name)
+        daily = settings.daily_limit if settings else None
+        total = settings.total_limit if settings else None
+        daily = self.config.daily_limit if daily is None else daily
+        left = []
+        if daily is not None:
+            left.append(daily - person.judged_today(utc_now()))
+        if total is not None:
+            left.append(total - person.judged())
+        return max(0, min(left)) if left else None
+
+    def progress(self, person: Person) -> Progress:
+        """How far this person and the project are."""
+        left = self.queue.open_to(person.name, self._identity(person), now=time.monotonic())
+        limit_left = self._limit_left(person)
+        coming = left if limit_left is None else min(left, limit_left)
+        pace = median(person.pace) if person.pace else None
+        return Progress(
+            judged=person.judged(),
+            skipped=person.skipped,
+            left=left,
+            settled=len(self._settled),
+            pairs=len(self.queue),
+            today=person.judged_today(utc_now()),
+            seconds_left=None if pace is None else pace * coming,
+            limit_left=limit_left,
+            agreement=self._agreement(person) if self.config.show_own_agreement else None,
+        )
+
+    def _agreement(self, person: Person) -> OwnAgreement:
+        """Agreement with others on pairs this person has judged themselves."""
+        if person.agreement is not None and person.agreement[0] > time.monotonic():
+            return person.agreement[1]
+        agreeing = total = 0
+        for pair_id, judgment in person.mine.items():
+            if judgment.verdict is Verdict.SKIP or not is_regular(self.pair(pair_id)):
+                continue
+            for other in self.queue.present(pair_id)[0]:
+                if other.labeler != person.name and other.verdict is not Verdict.SKIP:
+                    total += 1
+                    agreeing += other.verdict is judgment.verdict
+        value = agreeing / total if total >= MIN_VOTE_PAIRS else None
+        found = OwnAgreement(value=value, vote_pairs=total)
+        person.agreement = (time.monotonic() + AGREEMENT_SECONDS, found)
+        return found
+
+    def _identity(self, person: Person) -> frozenset[str]:
+        return assign.identity_of(person.name, self._settings)
+
+    # ---- pairs --------------------------------------------------------------------------------
+
+    def pair(self, pair_id: str) -> Pair:
+        found = self.queue.pair(pair_id)
+        assert found is not None, "a pair that was shown or judged is in the queue"
+        return found
+
+    def gold_ids(self, use: GoldUse) -> Sequence[str]:
+        """The active gold pairs of one use."""
+        return self._gold_ids.get(use, ())
+
+    def teaches(self, pair_id: str) -> bool:
+        """Whether a pair is an active qualification pair, which gives feedback."""
+        return pair_id in self.gold_ids(GoldUse.QUALIFICATION)
+
+    def renew(self, person: Person, held: Mapping[str, str], *, now: float) -> None:
+        """Go on holding what the browser has."""
+        self.queue.renew(person.name, held.values(), now=now, seconds=self._lease_seconds(person))
+
+    def lease(self, person: Person, pairs: Sequence[Pair], *, now: float) -> None:
+        """Hold pairs for this person."""
+        for pair in pairs:
+            self.queue.lease(pair.id, person.name, now=now, seconds=self._lease_seconds(person))
+
+    def _lease_seconds(self, person: Person) -> float:
+        """Three times what 95 of 100 of this person's judgments took, within bounds."""
+        longest = self.config.lease_seconds
+        if len(person.pace) < REPEAT_AFTER:
+            return longest
+        p95 = quantiles(person.pace, n=20)[-1]
+        return min(longest, max(SHORTEST_LEASE_SECONDS, 3 * p95))
+
+    def take(
+        self,
+        person: Person,
+        standing: Standing,
+        *,
+        count: int,
+        have: Collection[str],
+        now: float,
+    ) -> list[Pair]:
+        """Lease up to `count` pairs to a person, beyond those in `have` (pair ids)."""
+        if standing is Standing.QUALIFYING:
+            wanted = [i for i in self.gold_ids(GoldUse.QUALIFICATION) if i not in person.mine]
+            pairs = [self.pair(i) for i in wanted if i not in have][:count]
+            self.lease(person, pairs, now=now)
+            return pairs
+        if standing is not Standing.OPEN:
+            return []
+        limit_left = self._limit_left(person)
+        if limit_left is not None:
+            count = min(count, limit_left - sum(1 for i in have if i not in person.mine))
+        identity, name = self._identity(person), person.name
+        pairs = list(islice(self.queue.held(identity, name, have=have, now=now), max(0, count)))
+        self.lease(person, pairs, now=now)
+        shown = len(person.shown) + sum(p.id not in person.shown for p in pairs)
+        while len(pairs) < count:
+            without = {*have, *(p.id for p in pairs)}
+            regular = next(self.queue.regular(identity, name, have=without, now=now), None)
+            if regular is None:
+                break
+            drawn = self._from_stock(person, shown) or regular
+            if drawn.id in without:
+                drawn = regular
+            self.lease(person, [drawn], now=now)
+            pairs.append(drawn)
+            shown += drawn.id not in person.shown
+        return pairs
+
+    def _from_stock(self, person: Person, n: int) -> Pair | None:
+        """The gold pair, sentinel or repeat that this person's n-th showing is, if it is one."""
+        match kind_of(person.name, n, seed=self.config.seed, config=self.config):
+            case Kind.REGULAR:
+                return None
+            case Kind.GOLD:
+                return self._new_gold(person, GoldUse.HIDDEN)
+            case Kind.SENTINEL:
+                return self._new_gold(person, GoldUse.SENTINEL)
+            case Kind.REPEAT:
+                return self._repeat(person, n)
+
+    def _new_gold(self, person: Person, use: GoldUse) -> Pair | None:
+        fresh = [
+            i
+            for i in self.gold_ids(use)
+            if i not in person.shown and self.queue.is_new_to(i, person.name)
+        ]
+        if not fresh:
+            return None
+        return self.pair(min(fresh, key=lambda i: _shuffle(self.config.seed, person.name, i)))
+
+    def _repeat(self, person: Person, n: int) -> Pair | None:
+        """One of the person's own pairs of some time ago, as a pair of its own."""
+        old = list(person.mine.values())[:-REPEAT_AFTER]
+        found = []
+        for judgment in old:
+            pair = self.pair(judgment.pair_id)
+            again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
+            decided = judgment.verdict is not Verdict.SKIP
+            if decided and is_regular(pair) and again not in person.shown:
+                found.append((pair, again))
+        if not found:
+            return None
+        pair, again = min(found, key=lambda f: _shuffle(self.config.seed, n, f[1]))
+        if self.queue.pair(again) is None:
+            repeat = replace(
+                pair, id=again, purpose=Purpose.REPEAT, strategy="repeat", created_at=utc_now()
+            )
+            self.queue.add([repeat])
+            self._unstored[again] = repeat
+        return self.pair(again)
+
+    def new_repeats(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Those of the pairs that the store does not have yet."""
+        return [self._unstored.pop(p.id) for p in pairs if p.id in self._unstored]
+
+    def shown_before(self, repeat: Pair, person: Person) -> Presentation | None:
+        """How the pair that this one repeats was shown to the person."""
+        for purpose in (Purpose.TRAIN, Purpose.EVALUATION):
+            original = Pair.id_of(first=repeat.first, second=repeat.second, purpose=purpose)
+            if original in person.shown:
+                return person.shown[original]
+        return None
+
+    def peek(self, count: int) -> list[Pair]:
+        """The pairs that will be asked for next, whoever comes."""
+        return self.queue.front(count)
+
+    def mark_settled(self, consensus: Consensus) -> bool:
+        """Keep the number of settled pairs; True if this one has just settled."""
+        if not consensus.settled:
+            self._settled.discard(consensus.pair_id)
+            return False
+        newly = consensus.pair_id not in self._settled
+        self._settled.add(consensus.pair_id)
+        return newly
+
+    def counts(self, *, now: float) -> dict[str, int]:
+        """Pairs by state, and gold and repeats."""
+        gold = sum(map(len, self._gold_ids.values()))
+        return self.queue.counts(now=now) | {"gold": gold}
+
+
+def _shuffle(*parts: object) -> bytes:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
