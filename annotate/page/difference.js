@@ -39,6 +39,7 @@ function wordsIn(root) {
         from += piece.length + 1;
       }
     } else if (node.localName === "math") add(node.textContent, node, 0);
+    else if (node.classList.contains("pl-lang")) return;
     else {
       const block = BLOCKS.has(node.tagName);
       if (block) line += 1;

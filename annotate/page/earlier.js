@@ -66,7 +66,7 @@ function paintRow(button, item) {
   choice.textContent = wordsFor(item.choice, item.strength) + (item.changed ? " (changed)" : "");
   choice.dataset.choice = item.choice;
   if (item.at) {
-    const at = new Date(/Z|[+-]\d\d:\d\d$/.test(item.at) ? item.at : item.at + "Z");
+    const at = utc(item.at);
     time.dateTime = at.toISOString();
     time.textContent = ago(at);
   }
@@ -97,7 +97,6 @@ function openEarlier(shown, decision) {
   if (!revisit && card) parked = { card, seconds: looked() };
   show(shown, { decision });
   markRow(shown.presentation);
-  announce("An earlier pair: " + wordsFor(decision.choice, decision.strength) + ". Decide again to change it.");
 }
 
 function leaveEarlier() {

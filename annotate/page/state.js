@@ -62,3 +62,6 @@ function make(tag, className, text) {
   if (text !== undefined) made.textContent = text;
   return made;
 }
+
+// The server's times are UTC without saying so.
+const utc = (text) => new Date(/Z|[+-]\d\d:\d\d$/.test(text) ? text : text + "Z");

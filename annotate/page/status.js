@@ -96,7 +96,7 @@ function roomForBar() {
 
 // ---- guidelines -------------------------------------------------------------------------------
 
-const wide = matchMedia("(min-width: 1180px)");
+const wide = matchMedia("(min-width: 1360px)");
 
 async function loadGuidelines() {
   try {
@@ -106,7 +106,7 @@ async function loadGuidelines() {
   }
   newestGuideline = guidelines.version;
   find(".pl-guidelines").innerHTML = guidelines.html; // made by the server's renderer
-  const at = guidelines.changed_at && new Date(guidelines.changed_at);
+  const at = guidelines.changed_at && utc(guidelines.changed_at);
   find(".pl-guide-at").textContent = at ? "Last changed " + at.toLocaleDateString() : "";
   paintGuidelines();
 }

@@ -41,8 +41,8 @@ async function fill() {
 function takeNews(answer) {
   deskState = answer.state ?? "open";
   if (!outbox().length) progress = answer.progress ?? progress;
-  dropCards(answer.gone ?? []);
-  if (["paused", "limit", "not_qualified"].includes(deskState)) dropCards(buffer.map((c) => c.presentation));
+  if (["paused", "limit", "not_qualified"].includes(deskState)) dropCards([...held()], "");
+  else dropCards(answer.gone ?? [], "That pair was judged in another tab or on another device. Here is the next one.");
   if (answer.guideline !== undefined && answer.guideline !== newestGuideline) {
     newestGuideline = answer.guideline;
     if (guidelines) loadGuidelines();
@@ -51,7 +51,7 @@ function takeNews(answer) {
 }
 
 // Cards that this person has judged elsewhere. The one on the screen stays if it was begun.
-function dropCards(gone) {
+function dropCards(gone, why) {
   if (!gone.length) return;
   const lost = new Set(gone);
   for (const waiting of buffer) if (lost.has(waiting.presentation)) forgetView(waiting);
@@ -64,7 +64,7 @@ function dropCards(gone) {
     forgetView(card);
     card = null;
     next();
-    announce("That pair was judged in another tab or on another device. Here is the next one.");
+    announce(card ? why : "");
   }
   fill();
 }
@@ -78,7 +78,8 @@ function hasBegun() {
 function joinTabs() {
   if (!window.BroadcastChannel) return;
   channel = new BroadcastChannel("pairloop:" + me.name);
-  channel.onmessage = (event) => dropCards([event.data.judged].filter(Boolean));
+  channel.onmessage = (event) =>
+    dropCards([event.data.judged].filter(Boolean), "That pair was judged in another tab. Here is the next one.");
 }
 
 async function heartbeat() {

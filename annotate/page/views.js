@@ -129,6 +129,7 @@ function show(shown, { seconds = 0, decision = null } = {}) {
   app.dataset.state = "ready";
   resetExtra(decision);
   showBanner();
+  announce("");
   awayMs = 0;
   awaySince = document.hidden ? performance.now() : null;
   shownAt = performance.now() - seconds * 1000;
