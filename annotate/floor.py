@@ -185,6 +185,8 @@ class Floor:
         self.queue.forget(judgment, before=before)
         person = self._people[judgment.labeler]
         self._drop_mine(person, judgment.pair_id)
+        if judgment.seconds in person.pace:
+            person.pace.remove(judgment.seconds)
         if before is not None:
             person.mine[judgment.pair_id] = before
             person.skipped += before.verdict is Verdict.SKIP

@@ -141,12 +141,13 @@ def labelers_disable(
 def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """How much labelers agree, over all rounds."""
     from annotate.agreement import agreement_report
+    from annotate.settings import in_force
     from pairloop.report import agreement_lines, table
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
-        report = agreement_report(store, space.annotate)
+        report = agreement_report(store, in_force(store, space.annotate))
     if as_json:
         print(json.dumps(asdict(report)))
         return
@@ -177,14 +178,16 @@ def export(
     """Write settled pairs as a dataset: Parquet, JSONL and a card."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
+    from annotate.settings import in_force
     from pairloop.report import agreement_lines
     from pairloop.workspace import open_workspace
     from train.export import export as write
 
     space = open_workspace(workspace)
     with space.store() as store:
-        settle(store, space.annotate)
-        lines = agreement_lines(agreement_report(store, space.annotate))
+        config = in_force(store, space.annotate)
+        settle(store, config)
+        lines = agreement_lines(agreement_report(store, config))
         done = write(store, out, agreement="\n".join(f"- {line}" for line in lines))
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"

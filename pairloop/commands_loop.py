@@ -91,6 +91,7 @@ def train(
 ) -> None:
     """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
     from annotate.consensus import settle
+    from annotate.settings import in_force
     from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
     from storage.records import Split
@@ -99,7 +100,7 @@ def train(
 
     space = open_workspace(workspace)
     with space.store() as store:
-        settle(store, space.annotate)
+        settle(store, in_force(store, space.annotate))
         if dry_run:
             plan = stage.plan_training(store, space.train, run_id="plan", now=utc_now())
             training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))

@@ -61,6 +61,7 @@ def serve(
                 log_level="warning",
                 access_log=False,
                 proxy_headers=False,
+                timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
                 timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
             )
         )

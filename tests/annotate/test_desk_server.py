@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from factories import Filled, fill_store, open_store
 
-import annotate.desk
+import annotate.floor
 from annotate.cards import Card, Choice, Submission
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
@@ -111,7 +111,7 @@ def test_a_new_desk_on_the_same_store_goes_on_where_the_last_one_was(held, fille
 
 @pytest.mark.usefixtures("filled")
 def test_pairs_that_another_command_appends_show_up_while_the_desk_is_open(held, monkeypatch):
-    monkeypatch.setattr(annotate.desk, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(annotate.floor, "LOOK_SECONDS", 0.0)
     desk = Desk(held, CONFIG)
     assert desk.progress("ann").pairs == 12
     code = """

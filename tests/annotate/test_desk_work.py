@@ -1,0 +1,389 @@
+"""Limits, leases, own history and faults: what one person may do, and what is never lost."""
+
+import threading
+from uuid import uuid4
+
+import pytest
+from factories import fill_store, open_store
+
+import annotate.floor
+from annotate import assign, people, settings
+from annotate.cards import Answer, Choice, Standing, Submission
+from annotate.config import AnnotateConfig, Question
+from annotate.desk import Desk
+from annotate.floor import Person
+from storage import judgments as judging
+from storage import team
+from storage.errors import ConflictError, InputError, StoreError
+from storage.pairs import consensus_by_pair
+from storage.records import Side, Strength, Verdict
+
+PLAIN = {"gold_share": 0, "repeat_share": 0, "sentinel_share": 0}
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path, hold=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store):
+    return fill_store(store, pairs=30, labelers=("ann", "bob"), admin="lead")
+
+
+def desk_of(store, **config) -> Desk:
+    return Desk(store, AnnotateConfig(**PLAIN | config))
+
+
+def submit(desk, who, card, choice=Choice.LEFT, **changes):
+    values = {"key": uuid4().hex, "strength": None, "seconds": 2.0} | changes
+    return desk.submit(who, Submission(presentation=card.presentation, choice=choice, **values))
+
+
+def work(desk, who, count, choice=Choice.LEFT, **changes):
+    done = []
+    for _ in range(count):
+        (card,) = desk.cards(who, count=1, have=())
+        submit(desk, who, card, choice, **changes)
+        done.append(card)
+    return done
+
+
+@pytest.mark.usefixtures("filled")
+class TestLimits:
+    """Who gets work now."""
+
+    def test_the_daily_limit_counts_what_the_browser_has(self, store):
+        desk = desk_of(store, daily_limit=5)
+        work(desk, "ann", 3)
+        cards = desk.cards("ann", count=4, have=())
+        assert len(cards) == 2
+        have = [c.presentation for c in cards]
+        assert desk.hand("ann", count=4, have=have).standing is Standing.LIMIT
+        for card in cards:
+            receipt = submit(desk, "ann", card)
+        assert (receipt.progress.today, receipt.progress.limit_left) == (5, 0)
+        assert desk.hand("ann", count=4, have=()).standing is Standing.LIMIT
+        assert desk.hand("bob", count=4, have=()).standing is Standing.OPEN
+
+    def test_skips_do_not_count_to_a_limit(self, store):
+        desk = desk_of(store, daily_limit=2)
+        work(desk, "ann", 3, Choice.SKIP)
+        assert desk.progress("ann").limit_left == 2
+
+    def test_a_person_may_have_limits_of_their_own(self, store):
+        people.change_settings(store, "ann", author="lead", total_limit=2, daily_limit=9)
+        desk = desk_of(store)
+        work(desk, "ann", 2)
+        assert desk.hand("ann", count=1, have=()).standing is Standing.LIMIT
+
+    def test_a_paused_person_gets_nothing_but_loses_nothing(self, store):
+        desk = desk_of(store)
+        (card,) = desk.cards("ann", count=1, have=())
+        people.change_settings(store, "ann", author="lead", paused=True)
+        desk.refresh()
+        hand = desk.hand("ann", count=4, have=[card.presentation])
+        assert (hand.standing, hand.cards) == (Standing.PAUSED, [])
+        assert submit(desk, "ann", card).progress.judged == 1
+        people.change_settings(store, "ann", author="lead", paused=False)
+        desk.refresh()
+        assert desk.hand("ann", count=4, have=()).standing is Standing.OPEN
+
+    def test_assignments_reach_people_and_groups_while_they_work(self, store, filled):
+        desk = desk_of(store)
+        people.change_settings(store, "bob", author="lead", groups=["experts"])
+        private = [p.id for p in filled.pairs[:5]]
+        row = assign.assign(store, author="lead", pair_ids=private, people=["@experts"])
+        desk.refresh()
+        assert desk.progress("ann").left == 25
+        assert desk.progress("bob").left == 30
+        assign.unassign(store, row.id, author="lead")
+        desk.refresh()
+        assert desk.progress("ann").left == 30
+        with pytest.raises(InputError, match="no labeler or group '@nobody'"):
+            assign.assign(store, author="lead", people=["@nobody"])
+
+    def test_a_lead_may_change_the_overlap_while_people_work(self, store, filled):
+        desk = desk_of(store, votes_per_pair=2)
+        for who in ("ann", "bob"):
+            work(desk, who, 30)
+        assert desk.progress("cem").settled >= 1
+        before = desk.queue_states()
+        settings.change(store, desk.config, {"votes_per_pair": 3}, author="lead")
+        desk.refresh()
+        assert desk.config.votes_per_pair == 3
+        assert desk.progress("cem").left == 30
+        assert desk.progress("cem").settled == 0
+        settings.change(store, desk.config, {"votes_per_pair": 2}, author="lead")
+        desk.refresh()
+        assert desk.queue_states() == before
+
+
+@pytest.mark.usefixtures("filled")
+class TestHolding:
+    """Leases, heartbeats, other tabs."""
+
+    def test_what_was_judged_in_another_tab_is_gone(self, store):
+        desk = desk_of(store)
+        cards = desk.cards("ann", count=3, have=())
+        have = [c.presentation for c in cards]
+        submit(desk, "ann", cards[1])
+        assert desk.heartbeat("ann", have=have).gone == [have[1]]
+        assert desk.heartbeat("bob", have=have).gone == []
+        assert desk.hand("ann", count=4, have=have).gone == [have[1]]
+
+    def test_a_heartbeat_keeps_and_a_release_frees_what_a_page_holds(self, store):
+        desk = desk_of(store, votes_per_pair=1)
+        have = [c.presentation for c in desk.cards("ann", count=5, have=())]
+        assert desk.progress("bob").left == 25
+        desk.heartbeat("ann", have=have)
+        desk.release("ann", have=have[:3])
+        assert desk.progress("bob").left == 28
+        desk.release("bob", have=have)  # not his
+        assert desk.progress("bob").left == 28
+        again = [c.presentation for c in desk.cards("ann", count=5, have=())]
+        assert set(again) == set(have)
+
+    def test_a_lease_is_as_long_as_the_labelers_own_pace_asks_for(self, store, monkeypatch):
+        now = [1000.0]
+        monkeypatch.setattr("annotate.desk.time.monotonic", lambda: now[0])
+        desk = desk_of(store, votes_per_pair=1, lease_seconds=900)
+        work(desk, "ann", 21, seconds=40.0)
+        desk.cards("ann", count=1, have=())
+        desk.cards("bob", count=1, have=())  # no pace yet: the longest lease
+        now[0] += 119
+        assert desk.progress("cem").left == 7
+        now[0] += 2  # 3 x 40 seconds
+        assert desk.progress("cem").left == 8
+        now[0] += 780
+        assert desk.progress("cem").left == 9
+
+    def test_a_late_vote_is_kept_and_put_on_the_record(self, store, monkeypatch):
+        now = [1000.0]
+        monkeypatch.setattr("annotate.desk.time.monotonic", lambda: now[0])
+        desk = desk_of(store, votes_per_pair=1)
+        (late,) = desk.cards("ann", count=1, have=())
+        now[0] += 901
+        while (card := desk.cards("bob", count=1, have=())[0]).messages != late.messages:
+            submit(desk, "bob", card)
+        submit(desk, "bob", card)
+        submit(desk, "ann", late)
+        extra = [a for a in team.activities(store) if a.action == "extra vote"]
+        assert [(a.actor,) for a in extra] == [("ann",)]
+        assert desk.queue_states()["extra_votes"] == 1
+
+    def test_a_hundred_people_at_once_never_exceed_the_overlap(self, store):
+        desk = desk_of(store, votes_per_pair=2, tie_breaker=False)
+        start = threading.Barrier(100)
+        errors = []
+
+        def come(i):
+            who = f"labeler {i}"
+            start.wait()
+            try:
+                for card in desk.cards(who, count=3, have=()):
+                    submit(desk, who, card, Choice.LEFT)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=come, args=(i,)) for i in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        counts = {}
+        for judgment in judging.judgments(store):
+            counts[judgment.pair_id] = counts.get(judgment.pair_id, 0) + 1
+        assert set(counts.values()) == {2}
+        assert len(counts) == 30
+
+
+@pytest.mark.usefixtures("filled")
+class TestSaying:
+    """What a judgment may hold, and going back to it."""
+
+    def test_further_answers_are_stored_in_the_order_of_the_pair(self, store):
+        questions = (Question(name="correct", question="Which is more correct?"),)
+        desk = desk_of(store, criteria=questions, ask_acceptable=True, allow_edit=True)
+        for answer in (Answer.LEFT, Answer.RIGHT, Answer.SAME) * 4:
+            (card,) = desk.cards("ann", count=1, have=())
+            submit(
+                desk,
+                "ann",
+                card,
+                criteria={"correct": answer},
+                acceptable=False,
+                edited_text="Better still",
+                strength=Strength.SLIGHT,
+            )
+            row = judging.judgments(store)[-1]
+            (shown,) = [
+                s for s in judging.presentations_of(store, "ann") if s.id == card.presentation
+            ]
+            on_left = {Side.LEFT: "first", Side.RIGHT: "second"}[shown.first_side]
+            on_right = {Side.LEFT: "second", Side.RIGHT: "first"}[shown.first_side]
+            expected = {"left": on_left, "right": on_right, "same": "same"}[answer.value]
+            assert row.criteria == {"correct": expected, "acceptable": "no"}
+            assert row.edited_text == "Better still"
+            assert row.verdict.value == on_left
+            card_again, judgment, how = desk.reopen("ann", card.presentation)
+            assert (card_again, judgment, how) == (card, row, shown)
+
+    def test_a_skip_has_a_reason_and_a_judgment_its_guideline(self, store):
+        desk = desk_of(store)
+        (card,) = desk.cards("ann", count=1, have=())
+        submit(desk, "ann", card, Choice.SKIP, skip_reason="I don't know", guideline="g1:x")
+        (row,) = judging.judgments(store)
+        assert (row.verdict, row.criteria) == (Verdict.SKIP, {"skip_reason": "I don't know"})
+        assert row.guideline == "g1:x"
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"criteria": {"kind": Answer.LEFT}}, "no question 'kind'"),
+            ({"edited_text": "x"}, "allows edits"),
+            ({"skip_reason": "x"}, "goes with a skip"),
+            ({"guideline": "\ud800"}, "half of a surrogate pair"),
+        ],
+    )
+    def test_what_is_not_asked_for_is_refused(self, store, changes, says):
+        desk = desk_of(store)
+        (card,) = desk.cards("ann", count=1, have=())
+        with pytest.raises(InputError, match=says):
+            submit(desk, "ann", card, **changes)
+        assert judging.judgment_events(store) == []
+
+    def test_own_history_is_paged_newest_first_and_may_be_changed(self, store):
+        desk = desk_of(store)
+        cards = work(desk, "ann", 7)
+        work(desk, "bob", 2)
+        pages, before = [], None
+        while page := desk.history("ann", count=3, before=before):
+            pages += page
+            before = page[-1][0].id
+        assert [s.id for _, s, _ in pages] == [c.presentation for c in reversed(cards)]
+        assert [p for _, _, p in pages] == [c.messages[-1].content for c in reversed(cards)]
+        submit(desk, "ann", cards[2], Choice.TIE)
+        newest = desk.history("ann", count=1)[0]
+        assert (newest[1].id, newest[0].verdict) == (cards[2].presentation, Verdict.TIE)
+        assert desk.progress("ann").judged == 7
+        with pytest.raises(ConflictError, match="not shown to you"):
+            desk.reopen("bob", cards[0].presentation)
+
+    def test_own_agreement_is_shown_where_the_lead_allows_it_and_there_is_enough(self, store):
+        desk = desk_of(store, show_own_agreement=True)
+        work(desk, "ann", 12, Choice.TIE)
+        assert desk.progress("ann").agreement.value is None
+        for card in desk.cards("bob", count=12, have=()):
+            submit(desk, "bob", card, Choice.TIE)
+        again = Desk(store, desk.config)
+        assert again.progress("ann").agreement == again.progress("bob").agreement
+        assert again.progress("ann").agreement.value == 1.0
+        assert desk_of(store).progress("ann").agreement is None
+
+    def test_time_left_is_the_own_median_for_what_is_left(self, store):
+        desk = desk_of(store)
+        assert desk.progress("ann").seconds_left is None
+        for seconds in (2.0, 4.0, 30.0):
+            work(desk, "ann", 1, seconds=seconds)
+        progress = desk.progress("ann")
+        assert progress.seconds_left == 4.0 * progress.left == 4.0 * 27
+
+
+class _Failing:
+    """A store whose appends of judgments fail as often as is wished."""
+
+    def __init__(self, store, failures):
+        self._store, self.failures = store, failures
+
+    def append(self, rows):
+        if rows and type(rows[0]).__name__ == "Judgment" and self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is full")
+        self._store.append(rows)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+@pytest.mark.usefixtures("filled")
+class TestFaults:
+    """A judgment is acknowledged only when it is stored."""
+
+    def test_what_could_not_be_stored_was_never_said(self, store):
+        failing = _Failing(store, 0)
+        desk = Desk(failing, AnnotateConfig(**PLAIN))
+        (card,) = desk.cards("ann", count=1, have=())
+        before = desk.progress("ann")
+        failing.failures = 1
+        with pytest.raises(StoreError, match="disk is full"):
+            submit(desk, "ann", card, key="the-same-key")
+        assert desk.progress("ann") == before
+        assert submit(desk, "ann", card, key="the-same-key").progress.judged == 1
+        assert len(judging.judgment_events(store)) == 1
+        failing.failures = 1
+        with pytest.raises(StoreError):
+            desk.undo("ann", key=uuid4().hex)
+        assert desk.progress("ann").judged == 1
+        assert desk.undo("ann", key=uuid4().hex) == card
+
+    def test_one_row_that_fails_does_not_cost_the_others_theirs(self, store):
+        """They share a commit; the one is tried again by itself."""
+        failing = _Failing(store, 1)
+        desk = Desk(failing, AnnotateConfig(**PLAIN))
+        cards = {f"l{i}": desk.cards(f"l{i}", count=1, have=())[0] for i in range(8)}
+        results = {}
+        start = threading.Barrier(8)
+
+        def come(who):
+            start.wait()
+            try:
+                submit(desk, who, cards[who])
+                results[who] = "stored"
+            except StoreError:
+                results[who] = "refused"
+
+        threads = [threading.Thread(target=come, args=(who,)) for who in cards]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stored = {j.labeler for j in judging.judgments(store)}
+        assert stored == {who for who, result in results.items() if result == "stored"}
+        assert len(stored) >= 7
+        for pair in consensus_by_pair(store).values():
+            assert pair.votes <= 2
+
+    def test_the_same_key_at_the_same_time_is_stored_once_and_both_are_told(self, store):
+        desk = desk_of(store)
+        (card,) = desk.cards("ann", count=1, have=())
+        start, answers = threading.Barrier(12), []
+
+        def come():
+            start.wait()
+            answers.append(submit(desk, "ann", card, key="one-key-for-all").progress.judged)
+
+        threads = [threading.Thread(target=come) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == [1] * 12
+        assert len(judging.judgment_events(store)) == 1
+
+
+def test_a_person_counts_today_from_midnight():
+    from dataclasses import replace
+    from datetime import datetime
+
+    from factories import make_judgment
+
+    person = Person("ann")
+    for i, day in enumerate((1, 2, 2)):
+        row = make_judgment(f"c1:{i}", "ann", Verdict.TIE)
+        person.mine[row.pair_id] = replace(row, created_at=datetime(2026, 5, day, 12))
+    assert person.judged_today(datetime(2026, 5, 2, 23)) == 2
+    assert person.judged_today(datetime(2026, 5, 3, 1)) == 0
+    assert annotate.floor.REPEAT_AFTER > 0
