@@ -1,7 +1,7 @@
 """Deciding on the labeling page, in real Chromium against a real server and store."""
 
 import pytest
-from browsing import NOW, READY, Page, wait_for
+from browsing import READY, Page, wait_for
 
 from storage import judgments as judging
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import NOW, READY, Page, wait_for
+from browsing import NOW, READY, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -36,9 +36,7 @@ def test_axe_finds_nothing(browser, labeling, width, scheme):
     ann.page.click(".pl-edit summary")
     found["questions"] = violations(ann)
     ann.key("Escape")
-    ann.page.keyboard.press("Enter")
-    ann.page.wait_for_timeout(100)
-    ann.key("Enter")
+    ann.press("2", "Enter", "Enter")
     ann.wait_saved()
     for name, key in (("skip", "s"), ("flags", "f"), ("raw", "r"), ("marks", "d")):
         ann.key(key)

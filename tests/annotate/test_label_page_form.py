@@ -5,7 +5,8 @@ from browsing import READY, Page, wait_for
 from factories import fill_store
 
 from annotate.gold import make_gold
-from storage.records import GoldUse, Verdict
+from storage.records import Verdict
+from storage.team_records import GoldUse
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
