@@ -81,8 +81,9 @@ function enterSends(event) {
   if (event.key !== "Enter" || extra.mode !== "decide") return false;
   const at = document.activeElement;
   const inside = find(".pl-extra").contains(at);
-  if (isTyping(at) && !event.ctrlKey && !event.metaKey) return false;
-  if (at.closest?.("button, summary, a") && !(inside && at.closest(".pl-send"))) return false;
+  const surely = event.ctrlKey || event.metaKey;
+  if (isTyping(at) && !surely) return false;
+  if (!surely && at.closest?.("button, summary, a") && !(inside && at.closest(".pl-send"))) return false;
   event.preventDefault();
   if (at.dataset?.do === "close-extra") closeExtra();
   else sendExtra();

@@ -38,7 +38,7 @@ def test_skip_asks_why_and_one_more_key_answers(browser, labeling):
     wait_for(lambda: len(server.judged()) == 5)
     rows = server.judged()
     assert [str(row.verdict) for row in rows] == ["skip"] * 5
-    assert [row.rationale for row in rows] == [
+    assert [row.criteria.get("skip_reason", "") for row in rows] == [
         "I can't read this language",
         "",
         "The prompt makes no sense",
@@ -73,7 +73,7 @@ def test_the_questions_are_answered_by_arrows_and_sent_by_enter(browser, labelin
     ann.key("ArrowLeft", "ArrowDown", "Space")  # left, the same, the first quick reason
     ann.key("6")  # another decision key changes the decision and keeps the answers
     assert ann.text(".pl-extra-head b") == "Right is better"
-    ann.page.click(".pl-acceptable >> text=No")
+    ann.page.click(".pl-acceptable input[value=false]")
     ann.press("Enter")
     assert not ann.page.is_visible(".pl-extra")
     ann.page.wait_for_timeout(200)
@@ -88,6 +88,7 @@ def test_the_questions_are_answered_by_arrows_and_sent_by_enter(browser, labelin
     ann.wait_saved()
     rows = server.judged()
     assert [row.rationale for row in rows] == ["wrong facts", ""]
+    assert rows[0].criteria["acceptable"] == "no"
     assert set(rows[0].criteria) >= {"correct", "style"}
     assert rows[0].criteria["style"] == "same"
     assert rows[0].strength == "clear"
