@@ -6,7 +6,8 @@ const AHEAD = 4; // cards that wait, drawn already, behind the one on the screen
 const POLL_MS = 4000;
 const HEARTBEAT_MS = 20000;
 const GUARD_MS = 150; // a second key this soon was meant for the card before
-const LONG_CHARS = 12000; // from here on only the blocks in sight are laid out
+const LONG_CHARS = 12000; // a longer text is laid out in pieces, as they come into sight
+const PIECE_CHARS = 4000;
 
 if (window.pairloopPage) window.pairloopPage.abort(); // a remount runs this file again
 const page = (window.pairloopPage = new AbortController());

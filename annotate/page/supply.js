@@ -27,7 +27,8 @@ async function fill() {
     takeNews(answer);
     if (!card && !checking) next();
     drawAhead();
-    if (!buffer.length) pollTimer = setTimeout(fill, card ? HEARTBEAT_MS : POLL_MS);
+    if (answer.pairs.length && buffer.length < AHEAD) pollTimer = setTimeout(fill, 50);
+    else if (!buffer.length) pollTimer = setTimeout(fill, card ? HEARTBEAT_MS : POLL_MS);
   } catch (error) {
     if (page.signal.aborted) return;
     pollTimer = setTimeout(fill, 2000);

@@ -47,10 +47,26 @@ function drawView(view, shown) {
     target.classList.toggle("pl-long", text.length > LONG_CHARS);
     if (raw) target.replaceChildren(sourceOf(text));
     else target.innerHTML = html;
+    if (!raw && text.length > LONG_CHARS) intoPieces(target);
   }
   view.dataset.drawn = drawing();
   view.dataset.fitted = "";
   if (marking) markDifferences(view, parts[1][0], parts[2][0]);
+}
+
+// The blocks of a long text in groups; only the groups in sight are laid out and painted.
+function intoPieces(target) {
+  for (const body of target.querySelectorAll(".pl-md")) {
+    let [piece, size] = [null, 0];
+    for (const block of [...body.children]) {
+      if (!piece || size > PIECE_CHARS) {
+        [piece, size] = [make("div", "pl-piece"), 0];
+        block.before(piece);
+      }
+      size += block.textContent.length + 40;
+      piece.append(block);
+    }
+  }
 }
 
 // Plain text in pieces of whole lines, so that a very long one is laid out where it is seen.
@@ -58,7 +74,7 @@ function sourceOf(text) {
   const source = make("pre", "pl-source");
   source.dir = "auto";
   for (let start = 0; start < text.length || start === 0; ) {
-    const cut = text.indexOf("\n", start + 4000);
+    const cut = text.indexOf("\n", start + PIECE_CHARS);
     const end = cut === -1 ? text.length : cut + 1;
     source.append(make("span", "pl-piece", text.slice(start, end).replace(/\n$/, "")));
     if (end >= text.length) break;
@@ -82,7 +98,7 @@ function fit(view) {
   else body.removeAttribute("tabindex");
   if (!whole) body.scrollTop = body.querySelector(".pl-many") ? body.scrollHeight : 0;
   for (const wide of [...view.querySelectorAll(".pl-md :is(pre, table), .pl-formula")].slice(0, 200))
-    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    if (wide.closest(".pl-long") || wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
   view.dataset.fitted = "yes";
 }
 
