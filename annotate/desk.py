@@ -26,7 +26,8 @@ from annotate.cards import (
 )
 from annotate.config import AnnotateConfig
 from annotate.consensus import SETTLED, consensus_of
-from annotate.floor import Floor, Person
+from annotate.floor import Floor
+from annotate.person import Person
 from annotate.sides import side_of
 from annotate.writer import JudgmentWriter
 from storage import team

@@ -6,17 +6,16 @@ leads appended meanwhile.
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from itertools import islice
-from statistics import median, quantiles
+from statistics import median
 
 from annotate import assign
 from annotate.cards import OwnAgreement, Progress, Standing
 from annotate.config import AnnotateConfig
 from annotate.consensus import settle
+from annotate.person import Person
 from annotate.queue import PairQueue, is_regular
 from annotate.settings import in_force
 from annotate.sides import Kind, kind_of
@@ -29,47 +28,9 @@ from storage.store import Store, utc_now
 from storage.team_records import Gold, GoldUse, LabelerSettings
 
 LOOK_SECONDS = 1.0  # how often the store is asked for news
-SHORTEST_LEASE_SECONDS = 60.0
 REPEAT_AFTER = 20  # judgments between a pair and its hidden repeat
 MIN_VOTE_PAIRS = 10  # below this nobody is told how often they agree
 AGREEMENT_SECONDS = 30.0  # how long a computed agreement is shown
-
-
-@dataclass(slots=True)
-class Person:
-    """One labeler at the desk."""
-
-    name: str
-    mine: dict[str, Judgment] = field(default_factory=dict)  # by pair, in order; present ones
-    shown: dict[str, Presentation] = field(default_factory=dict)  # by pair, in order
-    pair_of: dict[str, str] = field(default_factory=dict)  # by presentation
-    skipped: int = 0
-    graduated: bool = False  # has judged a pair that is no qualification pair
-    pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
-    loaded: bool = False
-    agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
-
-    def show(self, shown: Presentation) -> None:
-        """Remember how a pair was shown, the first time."""
-        self.shown.setdefault(shown.pair_id, shown)
-        self.pair_of[shown.id] = shown.pair_id
-
-    def unshow(self, shown: Presentation) -> None:
-        """It was not shown after all."""
-        self.shown.pop(shown.pair_id, None)
-        self.pair_of.pop(shown.id, None)
-
-    def judged(self) -> int:
-        return len(self.mine) - self.skipped
-
-    def judged_today(self, now: datetime) -> int:
-        """Since midnight UTC, skips left out."""
-        count = 0
-        for judgment in reversed(self.mine.values()):
-            if judgment.created_at.date() != now.date():
-                break
-            count += judgment.verdict is not Verdict.SKIP
-        return count
 
 
 class Floor:
@@ -283,20 +244,22 @@ class Floor:
 
     def renew(self, person: Person, held: Mapping[str, str], *, now: float) -> None:
         """Go on holding what the browser has."""
-        self.queue.renew(person.name, held.values(), now=now, seconds=self._lease_seconds(person))
+        self.queue.renew(
+            person.name,
+            held.values(),
+            now=now,
+            seconds=person.lease_seconds(self.config.lease_seconds),
+        )
 
     def lease(self, person: Person, pairs: Sequence[Pair], *, now: float) -> None:
         """Hold pairs for this person."""
         for pair in pairs:
-            self.queue.lease(pair.id, person.name, now=now, seconds=self._lease_seconds(person))
-
-    def _lease_seconds(self, person: Person) -> float:
-        """Three times what 95 of 100 of this person's judgments took, within bounds."""
-        longest = self.config.lease_seconds
-        if len(person.pace) < REPEAT_AFTER:
-            return longest
-        p95 = quantiles(person.pace, n=20)[-1]
-        return min(longest, max(SHORTEST_LEASE_SECONDS, 3 * p95))
+            self.queue.lease(
+                pair.id,
+                person.name,
+                now=now,
+                seconds=person.lease_seconds(self.config.lease_seconds),
+            )
 
     def take(
         self,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Judge, Oidc, Webhook
 from generate.config import GenerateConfig
 from train.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ["init", "demo", "prompts", "generate", "annotate", "labelers", "agreement", "export"]
-COMMANDS += ["train", "evaluate", "status"]
+COMMANDS += ["judge", "train", "evaluate", "status"]
 
 
 def registered_commands() -> set[str]:
@@ -46,11 +46,18 @@ def test_every_command_and_link_in_the_docs_exists(page):
 
 @pytest.mark.parametrize(
     ("section", "model"),
-    [("generate", GenerateConfig), ("annotate", AnnotateConfig), ("train", TrainConfig)],
+    [
+        ("## [generate]", GenerateConfig),
+        ("## [annotate]", AnnotateConfig),
+        ("### [annotate.judge]", Judge),
+        ("### [annotate.oidc]", Oidc),
+        ("### [[annotate.webhooks]]", Webhook),
+        ("## [train]", TrainConfig),
+    ],
 )
 def test_every_key_is_in_the_configuration_page_and_no_other(section, model):
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    part = text.split(f"## [{section}]")[1].split("\n## ")[0]
+    part = re.split(r"\n###? ", text.split(f"\n{section}\n")[1])[0]
     rows = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
 
     assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(model.model_fields)

@@ -6,12 +6,11 @@ from uuid import uuid4
 import pytest
 from factories import fill_store, open_store
 
-import annotate.floor
 from annotate import assign, people, settings
 from annotate.cards import Answer, Choice, Standing, Submission
 from annotate.config import AnnotateConfig, Question
 from annotate.desk import Desk
-from annotate.floor import Person
+from annotate.person import Person
 from storage import judgments as judging
 from storage import team
 from storage.errors import ConflictError, InputError, StoreError
@@ -386,4 +385,3 @@ def test_a_person_counts_today_from_midnight():
         person.mine[row.pair_id] = replace(row, created_at=datetime(2026, 5, day, 12))
     assert person.judged_today(datetime(2026, 5, 2, 23)) == 2
     assert person.judged_today(datetime(2026, 5, 3, 1)) == 0
-    assert annotate.floor.REPEAT_AFTER > 0

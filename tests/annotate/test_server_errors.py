@@ -44,7 +44,7 @@ def test_a_store_that_does_not_answer_asks_to_try_again(own, monkeypatch):
 
 def test_a_body_may_not_be_huge(server):
     client = server.client("ann")
-    answer = client.post("/api/judgments", content=b"x" * 300_000)
+    answer = client.post("/api/judgments", content=b"x" * 1_100_000)
     assert answer.status_code == 413
 
     def endless():

@@ -19,6 +19,7 @@ COMMANDS = [
     ["labelers", "add"],
     ["labelers", "list"],
     ["labelers", "disable"],
+    ["judge"],
     ["agreement"],
     ["export"],
     ["train"],

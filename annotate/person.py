@@ -1,0 +1,55 @@
+"""One labeler at the desk: what they were shown, what they said, how quick they are."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import quantiles
+
+from annotate.cards import OwnAgreement
+from storage.records import Judgment, Presentation, Verdict
+
+SHORTEST_LEASE_SECONDS = 60.0
+MIN_PACE = 20  # judgments from which a pace is known
+
+
+@dataclass(slots=True)
+class Person:
+    """One labeler at the desk."""
+
+    name: str
+    mine: dict[str, Judgment] = field(default_factory=dict)  # by pair, in order; present ones
+    shown: dict[str, Presentation] = field(default_factory=dict)  # by pair, in order
+    pair_of: dict[str, str] = field(default_factory=dict)  # by presentation
+    skipped: int = 0
+    graduated: bool = False  # has judged a pair that is no qualification pair
+    pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
+    loaded: bool = False
+    agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
+
+    def show(self, shown: Presentation) -> None:
+        """Remember how a pair was shown, the first time."""
+        self.shown.setdefault(shown.pair_id, shown)
+        self.pair_of[shown.id] = shown.pair_id
+
+    def unshow(self, shown: Presentation) -> None:
+        """It was not shown after all."""
+        self.shown.pop(shown.pair_id, None)
+        self.pair_of.pop(shown.id, None)
+
+    def judged(self) -> int:
+        return len(self.mine) - self.skipped
+
+    def judged_today(self, now: datetime) -> int:
+        """Since midnight UTC, skips left out."""
+        count = 0
+        for judgment in reversed(self.mine.values()):
+            if judgment.created_at.date() != now.date():
+                break
+            count += judgment.verdict is not Verdict.SKIP
+        return count
+
+    def lease_seconds(self, longest: float) -> float:
+        """Three times what 95 of 100 of the own judgments took, within bounds."""
+        if len(self.pace) < MIN_PACE:
+            return longest
+        return min(longest, max(SHORTEST_LEASE_SECONDS, 3 * quantiles(self.pace, n=20)[-1]))
