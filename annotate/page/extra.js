@@ -74,7 +74,7 @@ function openExtra(mode) {
   find(".pl-acceptable").hidden = !asking || !me.form.ask_acceptable || !asksAbout(extra.choice);
   find(".pl-edit").hidden = !asking || !me.form.allow_edit || !asksAbout(extra.choice);
   find(".pl-send").hidden = !asking;
-  find('[data-action="note"]').setAttribute("aria-expanded", "true");
+  find('[data-action="note"]').setAttribute("aria-expanded", String(!asking));
   roomForBar();
 }
 
