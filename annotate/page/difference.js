@@ -3,7 +3,7 @@
 // would take too long.
 
 const DIFF_STEPS = 12e6; // about a tenth of a second
-const DIFF_EDITS = 3200; // its memory grows with the square
+const DIFF_EDITS = 2500; // its memory grows with the square
 const DIFF_WORDS = 40000;
 const WORD =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]\p{M}*|[\p{L}\p{N}\p{M}_]+(?:['\u2019][\p{L}]+)*|[^\s]/gu;
