@@ -81,7 +81,7 @@ def create_app(
         app.include_router(router)
     _add_plain_routes(app, store)
     _add_error_answers(app)
-    _mount_pages(app, store, config, runner)
+    _mount_pages(app, store, config, runner, desk)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Gate, sessions=sessions)
@@ -157,7 +157,9 @@ def _add_error_answers(app: FastAPI) -> None:
         return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
 
 
-def _mount_pages(app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner) -> None:
+def _mount_pages(
+    app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner, desk: Desk
+) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
 
@@ -180,7 +182,7 @@ def _mount_pages(app: FastAPI, store: Store, config: AnnotateConfig, runner: Rou
 
     pages = [
         ("/label", build_label_page(), label_head(), anybody),
-        ("/admin", build_admin_page(store, config, runner), admin_head(), admin),
+        ("/admin", build_admin_page(store, config, runner, desk), admin_head(), admin),
     ]
     for path, blocks, head, dependency in pages:
         gr.mount_gradio_app(
