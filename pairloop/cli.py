@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_loop
+from pairloop import commands_data, commands_loop, commands_team
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_team.register(app)
 commands_loop.register(app)
 
 
