@@ -121,6 +121,11 @@ def add_hashed(
                 f"There is already a labeler {name!r}. "
                 "Choose another name, or disable that one first."
             )
+        if known and known.kind is not kind:
+            raise ConflictError(
+                f"{name!r} was a {known.kind}'s name, and what it judged would count as a {kind}'s. "
+                "Choose another name."
+            )
         labeler = Labeler(
             name=name,
             revision=known.revision + 1 if known else 0,
@@ -212,7 +217,7 @@ def start_session(store: Store, name: str, *, hours: float) -> str:
 
 
 def session_labeler(store: Store, token: str) -> Labeler | None:
-    """Who is signed in with this token: not expired, not signed out, not disabled.
+    """Who is signed in with this token: not expired, not signed out, not disabled, no model.
 
     An account that was changed since, or given to somebody else, has to sign in again.
     """
@@ -221,6 +226,8 @@ def session_labeler(store: Store, token: str) -> Labeler | None:
         return None
     labeler = judging.labelers(store).get(found.labeler)
     if labeler is None or not labeler.active or found.created_at < labeler.created_at:
+        return None
+    if labeler.kind is LabelerKind.MODEL:
         return None
     return labeler
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_loop, commands_team
+from pairloop import commands_data, commands_judge, commands_loop, commands_team
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 commands_data.register(app)
 commands_team.register(app)
 commands_loop.register(app)
+commands_judge.register(app)
 
 
 def main() -> None:
@@ -36,9 +37,10 @@ def main() -> None:
     except PairloopError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "\nStopped. What was finished is stored; run the command again to go on.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            print(
+                "\nStopped. What was finished is stored; run the command again to go on.",
+                file=sys.stderr,
+            )
+        raise

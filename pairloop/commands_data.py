@@ -75,15 +75,17 @@ def prompts_add(
 def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """How much labelers agree, over all rounds."""
     from annotate.agreement import agreement_report
+    from annotate.judge_agreement import model_rows
     from annotate.settings import in_force
-    from pairloop.report import agreement_lines, table
+    from pairloop.report import agreement_lines, model_table, table
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
         report = agreement_report(store, in_force(store, space.annotate))
+        models = model_rows(store)
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps(asdict(report) | {"models": [asdict(row) for row in models]}))
         return
     for line in agreement_lines(report):
         print(line)
@@ -101,6 +103,8 @@ def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> Non
             for p in report.labelers
         ],
     )
+    for row in models:
+        model_table(row)
     print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
 
 

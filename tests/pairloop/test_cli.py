@@ -23,6 +23,7 @@ COMMANDS = [
     ["labelers", "pause"],
     ["labelers", "resume"],
     ["labelers", "token"],
+    ["judge"],
     ["agreement"],
     ["export"],
     ["train"],
