@@ -8,7 +8,13 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_judge, commands_loop, commands_team
+from pairloop import (
+    commands_data,
+    commands_import,
+    commands_judge,
+    commands_loop,
+    commands_team,
+)
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -20,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)
 commands_judge.register(app)

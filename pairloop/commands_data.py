@@ -44,21 +44,31 @@ def prompts_add(
     skip_duplicates: Annotated[
         bool, typer.Option("--skip-duplicates", help="Leave out prompts the files repeat.")
     ] = False,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Read just the prompts of a layout that `pairloop import` knows, or auto."
+        ),
+    ] = "",
 ) -> None:
     """Add prompts; those already there are left as they are."""
     from generate.prompts import read_prompts
+    from pairloop.imports.prompts import read_layout_prompts
     from pairloop.workspace import open_workspace
     from storage.prompts import prompt_ids
     from storage.store import utc_now
 
     space = open_workspace(workspace)
-    found = read_prompts(
-        files,
-        validation_share=space.generate.validation_share,
-        test_share=space.generate.test_share,
-        now=utc_now(),
-        skip_duplicates=skip_duplicates,
-    )
+    if layout:
+        found = read_layout_prompts(files, layout, space.generate, now=utc_now())
+    else:
+        found = read_prompts(
+            files,
+            validation_share=space.generate.validation_share,
+            test_share=space.generate.test_share,
+            now=utc_now(),
+            skip_duplicates=skip_duplicates,
+        )
     with space.store() as store, store.connected():
         known = prompt_ids(store)
         new = [p for p in found if p.id not in known]

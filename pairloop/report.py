@@ -115,6 +115,13 @@ def status_table(state: LoopStatus) -> None:
         ]
         rows.append([*counts, number(r.heldout_accuracy, percent=True), rate])
     table("Rounds", columns, rows)
+    if state.imported is not None:
+        found = state.imported
+        print(
+            f"Imported, apart from the rounds: {found.responses} answers to {found.prompts} "
+            f"prompts, {found.pairs} pairs ({found.for_labeling} came without votes), "
+            f"{found.votes} votes, {found.settled} settled."
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 COMMANDS = [
     ["init"],
     ["prompts", "add"],
+    ["import"],
     ["generate"],
     ["annotate"],
     ["labelers", "add"],
