@@ -142,7 +142,7 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
         problems = (
-            f"{'.'.join(str(part) for part in issue['loc'][1:]) or 'request'}: {issue['msg']}"
+            f"{'.'.join(_field(part) for part in issue['loc'][1:]) or 'request'}: {issue['msg']}"
             for issue in error.errors()[:5]
         )
         return says(422, "; ".join(problems))
@@ -155,6 +155,12 @@ def _add_error_answers(app: FastAPI) -> None:
     def unknown(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
+
+
+def _field(part: object) -> str:
+    """A field's name or index; what was made up to be one is not repeated."""
+    name = str(part)
+    return name if (len(name) <= 40 and name.isidentifier()) or name.isdecimal() else "(unknown)"
 
 
 def _mount_pages(

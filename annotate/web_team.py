@@ -168,7 +168,10 @@ def token_router(store: Store) -> APIRouter:
 
     @router.post("/tokens", status_code=201)
     def make(request: Request, me: Me, body: TokenBody) -> dict[str, Any]:
-        """Make an API token that acts as you, with your role. It is told this once."""
+        """Make an API token that acts as you, with your role. It is told this once.
+
+        For those signed in on the pages: a token can't make another one.
+        """
         if request.state.by_token:
             raise HTTPException(403, "A token can't make another one: sign in for that.")
         token = tokens.create_token(store, me.name, label=body.label, days=body.days)

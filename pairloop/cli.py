@@ -8,7 +8,13 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_import, commands_judge, commands_loop
+from pairloop import (
+    commands_data,
+    commands_import,
+    commands_judge,
+    commands_loop,
+    commands_team,
+)
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -21,6 +27,7 @@ app = typer.Typer(
 )
 commands_data.register(app)
 commands_import.register(app)
+commands_team.register(app)
 commands_loop.register(app)
 commands_judge.register(app)
 

@@ -58,6 +58,11 @@ def serve(
             one_time_logins=tokens,
             notice=notice,
         )
+        watch = (
+            RoundWatch(store, partial(hooks.notify, ROUND_READY))
+            if hooks and hooks.wants(ROUND_READY)
+            else None
+        )
         address = f"http://{_shown_host(config.host)}:{config.port}"
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
         (ready or _print_ready)(address, links)
@@ -70,11 +75,6 @@ def serve(
                 timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
                 timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
             )
-        )
-        watch = (
-            RoundWatch(store, partial(hooks.notify, ROUND_READY))
-            if hooks and hooks.wants(ROUND_READY)
-            else None
         )
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down

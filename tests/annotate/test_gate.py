@@ -139,3 +139,14 @@ def test_what_was_sent_is_not_echoed(server, path):
         client.get(path, params={"again": hostile, hostile: hostile}),
     ):
         assert "<img" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/tokens", "/api/judgments", "/api/gold", "/api/invitations"])
+def test_a_field_that_was_made_up_is_refused_and_not_repeated(server, path):
+    hostile = "<img src=x onerror=alert(1)>"
+    for body in ({hostile: 1}, {"secret_field": "secret value"}, {"label": {hostile: hostile}}):
+        answer = server.client("lead").post(path, json=body)
+        assert answer.status_code == 422
+        assert "<img" not in answer.text
+        assert "secret value" not in answer.text
+        assert answer.headers["content-type"] == "application/json"

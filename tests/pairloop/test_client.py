@@ -1,7 +1,9 @@
 """pairloop.client against the real server, over real HTTP."""
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -240,3 +242,17 @@ def test_the_documentation_shows_every_route_with_who_may_and_an_example(site):
     assert "&#x27;{&quot;label&quot;" in page, body
     assert "http://" not in page
     assert "<script" not in page
+
+
+def test_the_examples_of_the_documentation_run(site, monkeypatch, capsys):
+    monkeypatch.setenv("PAIRLOOP", site.address)
+    monkeypatch.setenv("TOKEN", site.server.token("lead"))
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/api.md", "exec"), names)
+    told = capsys.readouterr().out
+    assert told.startswith("lead admin\n")
+    assert "422 There is no labeler" in told
