@@ -11,7 +11,7 @@ from annotate.admin_html import section, table, text
 from annotate.admin_progress import next_html
 from annotate.charts import line_chart
 from annotate.overview import curves, run_of_child
-from annotate.rounds import ChildState, RoundRunner, Verb
+from annotate.rounds import ChildState, RoundRunner, Verb, start_run, stop_run
 from storage.policies import policies
 from storage.records import RunStatus
 from storage.store import Store, utc_now
@@ -45,10 +45,10 @@ def build_rounds_tab(admin: AdminContext, blocks: Any) -> None:
     shown = gr.State("")
 
     def press(verb: Verb, request: gr.Request) -> tuple[str, str]:
-        admin.admin(request)
+        author = admin.admin(request)
 
         def start() -> str:
-            runner.start(verb)
+            start_run(runner, store, verb, author=author)
             return f"Started `pairloop {verb}`."
 
         return attempt(start), live_html(store, runner)
@@ -63,10 +63,10 @@ def build_rounds_tab(admin: AdminContext, blocks: Any) -> None:
         return press("evaluate", request)
 
     def press_stop(request: gr.Request) -> tuple[str, str]:
-        admin.admin(request)
+        author = admin.admin(request)
 
         def end() -> str:
-            runner.stop()
+            stop_run(runner, store, author=author)
             return "Asked it to stop; what is finished is kept."
 
         return attempt(end), live_html(store, runner)

@@ -3,12 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotate import accounts, invitations, tokens
 from annotate.access import Admin, Me
 from annotate.desk import Desk
 from annotate.people import KEEP, change_settings, settings_of
+from annotate.people_stats import people_rows
 from annotate.web_paging import Paged
 from storage import judgments as judging
 from storage import team
@@ -67,6 +69,11 @@ def people_router(store: Store, desk: Desk) -> APIRouter:
             list(known.values()),
             lambda p: _person_json(p, settings.get(p.name) or settings_of(store, p.name)),
         )
+
+    @router.get("/people/statistics")
+    def statistics(_admin: Admin) -> dict[str, Any]:
+        """Everybody's pace, agreement, side bias, gold and repeats, busiest first."""
+        return {"people": jsonable_encoder(people_rows(store, desk.config))}
 
     @router.patch("/people/{name:path}")
     def change(admin: Admin, name: str, body: PersonBody) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class GoldVote:
 
 
 def gold_votes(store: Store) -> list[GoldVote]:
-    """Votes on gold pairs, retired ones too, oldest first."""
+    """Votes on active gold pairs, oldest first: a retired one counts against nobody."""
     return [
         GoldVote(
             labeler=str(row["labeler"]),
