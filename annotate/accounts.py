@@ -70,7 +70,7 @@ _NOBODY = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$" + base64.b64encode(bytes(
 
 def check_password(store: Store, name: str, password: str) -> Labeler | None:
     """The active labeler of this name and password, else None."""
-    labeler = judging.labelers(store).get(name)
+    labeler = judging.labeler(store, name)
     stored = labeler.password_hash if labeler and labeler.password_hash else _NOBODY
     matches = verify_password(password, stored)
     return labeler if labeler and matches and labeler.active else None
@@ -120,7 +120,7 @@ def add_hashed(
     """The same, of a password hashed before: hashing takes its time, and others may wait here."""
     name = check_name(name)
     with changing:
-        known = judging.labelers(store).get(name)
+        known = judging.labeler(store, name)
         if known and known.active:
             raise ConflictError(
                 f"There is already a labeler {name!r}. "
@@ -229,7 +229,7 @@ def session_labeler(store: Store, token: str) -> Labeler | None:
     found = judging.session(store, token_hash(token))
     if found is None or found.revoked or found.expires_at <= utc_now():
         return None
-    labeler = judging.labelers(store).get(found.labeler)
+    labeler = judging.labeler(store, found.labeler)
     if labeler is None or not labeler.active or found.created_at < labeler.created_at:
         return None
     if labeler.kind is LabelerKind.MODEL:

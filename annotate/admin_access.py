@@ -38,7 +38,7 @@ class AdminContext:
 
     def admin(self, request: gr.Request) -> str:
         """The name of the admin who asks; everybody else is refused."""
-        labeler = judging.labelers(self.store).get(request.username or "")
+        labeler = judging.labeler(self.store, request.username or "")
         if labeler is None or not labeler.active or labeler.role is not Role.ADMIN:
             raise gr.Error("This is for admins. Sign in as one.", print_exception=False)
         return labeler.name

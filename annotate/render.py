@@ -8,9 +8,11 @@ judge an answer they can't see.
 
 import html
 import re
+import threading
 import unicodedata
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
@@ -26,6 +28,7 @@ from pygments.util import ClassNotFound
 from annotate.math_html import math_plugin, tex_to_html
 from storage.records import Message
 
+_rendering = threading.Lock()
 _MAX_MARKDOWN_CHARS = 200_000
 _MAX_COLOURED_CHARS = 20_000
 _KEPT_SHARE = 0.97  # of letters and digits; less means the rendering swallowed something
@@ -44,9 +47,18 @@ _LINK = re.compile(r'<a [^>]*title="([^"]*)"')
 _MARKS = re.compile(r"(?m)^[ \t>*+-]*\d{1,9}[.)](?=\s)|&#?\w{1,31};")
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def render_markdown(text: str) -> str:
-    """One text as safe HTML."""
+    """One text as safe HTML.
+
+    One at a time: rendering is Python through and through, so many threads at it would only keep
+    the others, who store judgments, from running; and Pygments' lexers may be shared.
+    """
+    with _rendering:
+        return _rendered(text)
+
+
+def _rendered(text: str) -> str:
     shown = visible(text)
     if not shown.strip():
         return '<p class="pl-empty">(empty)</p>'
@@ -187,15 +199,28 @@ def _keep_numbers(state: StateCore) -> None:
             following[-1] = number + 1
 
 
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Any:
+    """Pygments' lexer of a language, None where it has none. Making one costs more than using it."""
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+@cache
+def _formatter() -> Any:
+    return HtmlFormatter(nowrap=True, classprefix="hl-")
+
+
 def _colour(code: str, language: str, _attributes: str) -> str:
     """Code with Pygments' classes; "" leaves it to plain escaping."""
     if not language or len(code) > _MAX_COLOURED_CHARS:
         return html.escape(code)
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
+    lexer = _lexer(language)
+    if lexer is None:
         return html.escape(code)
-    coloured: str = highlight(code, lexer, HtmlFormatter(nowrap=True, classprefix="hl-"))
+    coloured: str = highlight(code, lexer, _formatter())
     lossless = _letters(html.unescape(_TAG.sub("", coloured))) == _letters(code)
     return coloured if lossless else html.escape(code)
 

@@ -81,7 +81,7 @@ def token_labeler(store: Store, token: str) -> Labeler | None:
     row = team.api_token(store, token_hash(token))
     if row is None or not is_active(row):
         return None
-    labeler = judging.labelers(store).get(row.labeler)
+    labeler = judging.labeler(store, row.labeler)
     if labeler is None or not labeler.active or row.created_at < labeler.created_at:
         return None
     if labeler.kind is LabelerKind.MODEL:

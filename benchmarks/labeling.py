@@ -169,12 +169,25 @@ def measure_keys(folder: Path, *, presses: int) -> list[dict[str, object]]:
 
 
 async def labeler(
-    http: aiohttp.ClientSession, address: str, token: str, *, until: float, think: float, seed: int
+    http: aiohttp.ClientSession,
+    address: str,
+    token: str,
+    *,
+    ready: asyncio.Barrier,
+    seconds: float,
+    think: float,
+    seed: int,
 ) -> tuple[list[float], list[str]]:
-    """Judge until the time is up; milliseconds per judgment, and the acknowledged keys."""
+    """Judge until the time is up; milliseconds per judgment, and the acknowledged keys.
+
+    The clock starts when everybody has their first cards.
+    """
     chance, times, keys = random.Random(seed), [], []
     headers = {"Cookie": f"{COOKIE}={token}"}
-    cards: list[str] = []
+    async with http.get(f"{address}/api/pairs?count=4", headers=headers) as answer:
+        cards = [card["presentation"] for card in (await answer.json())["pairs"]]
+    await ready.wait()
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not cards:
             async with http.get(f"{address}/api/pairs?count=4", headers=headers) as answer:
@@ -214,12 +227,12 @@ async def _stored(
 async def crowd(
     address: str, tokens: list[str], *, people: int, think: float, seconds: float
 ) -> tuple[list[float], list[str]]:
-    until = time.monotonic() + seconds
+    ready = asyncio.Barrier(people)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
         found = await asyncio.gather(
             *(
-                labeler(http, address, tokens[i], until=until, think=think, seed=i)
+                labeler(http, address, tokens[i], ready=ready, seconds=seconds, think=think, seed=i)
                 for i in range(people)
             )
         )

@@ -48,6 +48,12 @@ def labelers(store: Store) -> dict[str, Labeler]:
     return {row.name: row for row in store.read(Labeler, "labelers_all")}
 
 
+def labeler(store: Store, name: str) -> Labeler | None:
+    """The labeler of this name."""
+    found = store.read(Labeler, "labeler_by_name", labeler=name)
+    return found[0] if found else None
+
+
 def session(store: Store, token_hash: str) -> Session | None:
     """The sign-in behind a cookie's hash."""
     found = store.read(Session, "session_by_token", token_hash=token_hash)

@@ -24,5 +24,6 @@ select
     split,
     tags,
     created_at
-from prompts
-where list_contains($ids, id);
+from prompt_rows
+where id in (select unnest($ids))
+qualify row_number() over (partition by id order by created_at) = 1;
