@@ -140,11 +140,7 @@ class Likelihood:
         return float(weight_M @ rows - self.penalty @ theta**2 / 2)
 
     def gradient(self, theta: Floats, weight_M: Floats) -> Floats:
-        first, second, tie = self.chances(theta)
-        if self.has_ties:
-            along = (self.wins - self.losses) / 2 - self.total * (first - second) / 2
-        else:
-            along = self.wins * second - self.losses * first
+        along, along_nu = self._slopes(theta)
         along = along * weight_M
         m = self.matches
         parts = [
@@ -153,8 +149,30 @@ class Likelihood:
             along @ m.style_M_F,
         ]
         if self.has_ties:
-            parts.append(np.array([weight_M @ (self.ties - self.total * tie)]))
+            parts.append(np.array([weight_M @ along_nu]))
         return np.asarray(np.concatenate(parts) - self.penalty * theta)
+
+    def prompt_scores(self, theta: Floats) -> Floats:
+        """What every prompt adds to the gradient, scores_G_C; without the penalty."""
+        along, along_nu = self._slopes(theta)
+        m, s = self.matches, self.policies
+        first, second = (
+            np.bincount(m.prompt_M * s + who_M, along, m.prompts * s)
+            for who_M in (m.first_M, m.second_M)
+        )
+        columns = [np.bincount(m.prompt_M, along * c, m.prompts) for c in m.style_M_F.T]
+        if self.has_ties:
+            columns.append(np.bincount(m.prompt_M, along_nu, m.prompts))
+        return np.column_stack([(first - second).reshape(m.prompts, s), *columns])
+
+    def _slopes(self, theta: Floats) -> tuple[Floats, Floats]:
+        """Per row: derivative of the log-likelihood along x, and along log nu."""
+        first, second, tie = self.chances(theta)
+        if self.has_ties:
+            along = (self.wins - self.losses) / 2 - self.total * (first - second) / 2
+        else:
+            along = self.wins * second - self.losses * first
+        return along, self.ties - self.total * tie
 
     def information(self, theta: Floats, weight_M: Floats) -> Floats:
         """The negative Hessian; expected and observed are the same in this family."""

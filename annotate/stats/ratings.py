@@ -16,7 +16,7 @@ from annotate.stats.estimate import Floats, Ints
 from annotate.stats.matches import Likelihood, Matches, Ties, groups_of
 
 ELO = 400 / float(np.log(10))
-REFITS = 50_000  # rows beyond which a resample takes one Newton step instead of a fit of its own
+REFITS = 5_000  # rows beyond which a resample takes one Newton step instead of a fit of its own
 LEAST_PROMPTS = 10  # fewer give no interval
 
 
@@ -135,13 +135,16 @@ def _resampled(
         return np.empty((0, model.size))
     rng = np.random.default_rng(seed)
     share = np.full(m.prompts, 1 / m.prompts)
+    few = len(m.wins_M) <= REFITS
+    score_G_C = np.empty((0, 0)) if few else model.prompt_scores(theta)
     draws = np.empty((resamples, model.size))
     for r in range(resamples):
-        weight_M = rng.multinomial(m.prompts, share).astype(np.float64)[m.prompt_M]
-        if len(m.wins_M) <= REFITS:
-            draws[r] = model.maximise(theta, weight_M, rounds=8)
+        times_G = rng.multinomial(m.prompts, share).astype(np.float64)
+        if few:
+            draws[r] = model.maximise(theta, times_G[m.prompt_M], rounds=8)
         else:
-            draws[r] = theta + np.linalg.solve(bounded, model.gradient(theta, weight_M))
+            gradient = times_G @ score_G_C - model.penalty * theta
+            draws[r] = theta + np.linalg.solve(bounded, gradient)
     return draws[np.isfinite(draws).all(axis=1)]
 
 
