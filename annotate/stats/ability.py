@@ -55,7 +55,7 @@ def fit_abilities(
 ) -> Abilities:
     """Fit by EM to the votes for an answer; stops where no ability moves by `tolerance`.
 
-    Abilities have a normal prior (at its mean a labeler is right on three pairs of four), which keeps
+    Abilities have a normal prior (at its mean a labeler is right on four pairs of five), which keeps
     those finite who always agree, and says which way round the scale goes when all oppose each other.
     log_likelihood: with the log of that prior, up to a constant; it never falls.
     """

@@ -7,13 +7,16 @@ when every vote is the same: nothing was there that chance could have got wrong.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
+from statistics import NormalDist
 
 import numpy as np
 
 from annotate.stats.estimate import RESAMPLES, Estimate, Floats, estimate_of, kinds_of, ratio_of
 from annotate.stats.votes import LEVELS, Votes
+
+Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +129,36 @@ def value_of(coefficient: Coefficient, counts_P_V: Floats) -> float:
 def estimate(
     coefficient: Coefficient, counts_P_V: Floats, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Estimate:
-    """The statistic with its bootstrap interval by pair; n counts the pairs with two votes."""
+    """The statistic with its bootstrap interval by pair; n counts the pairs with two votes.
+
+    Where no resample differs, as when everybody always agrees, the bootstrap knows no doubt. The
+    interval then reaches to where z^2 more pairs of the other kind would take the statistic, which
+    for a share is Wilson's interval.
+    """
     kinds, pairs_U = kinds_of(counts_P_V)
     n_U = kinds.sum(axis=1)
     keep = n_U >= coefficient.least
-    return estimate_of(
-        coefficient.sums(kinds[keep]),
-        pairs_U[keep],
+    kinds, pairs_U, n_U = kinds[keep], pairs_U[keep], n_U[keep]
+    sums = coefficient.sums(kinds)
+    found = estimate_of(
+        sums,
+        pairs_U,
         coefficient.value,
         n=int(pairs_U[n_U >= 2].sum()),
         seed=seed,
         resamples=resamples,
+    )
+    if found.value is None or found.low != found.high:
+        return found
+    common = np.argsort(-(pairs_U @ kinds), kind="stable")[:2]
+    rows = np.zeros((2, kinds.shape[1]))
+    rows[0, common] = 1  # two votes that differ
+    rows[1, common[0]] = 2  # two that agree
+    other = coefficient.value(pairs_U @ sums + Z**2 * coefficient.sums(rows))
+    return replace(
+        found,
+        low=float(np.nanmin([found.value, *other])),
+        high=float(np.nanmax([found.value, *other])),
     )
 
 

@@ -67,6 +67,12 @@ class _Labels:
     labelers: int
     classes: int
 
+    def prior(self, posterior_P_K: Floats) -> Floats:
+        """Shares of the classes among the items that have a label; even ones if none has."""
+        labeled = np.bincount(self.item_N, minlength=self.items) > 0
+        even = np.full(self.classes, 1 / self.classes)
+        return posterior_P_K[labeled].mean(axis=0) if labeled.any() else even
+
     def per_item(self, table_L_K_V: Floats) -> Floats:
         """Sum over an item's labels of table[labeler, k, label]: sums_P_K."""
         columns = [
@@ -119,7 +125,7 @@ def dawid_skene(
         counts_L_K_V = labels.per_labeler(posterior_P_K) + smoothing / classes
         total = counts_L_K_V.sum(axis=2, keepdims=True)
         confusion = np.where(total > 0, counts_L_K_V / np.maximum(total, TINY), 1 / classes)
-        return confusion, posterior_P_K.mean(axis=0)
+        return confusion, labels.prior(posterior_P_K)
 
     fit = _em(labels, maximise, iterations=iterations, tolerance=tolerance)
     posterior_P_K, prior_K, confusion, trace, converged = fit
@@ -172,7 +178,7 @@ def one_coin(
     def maximise(posterior_P_K: Floats) -> tuple[Floats, Floats]:
         right = accuracies(posterior_P_K)[:, None, None]
         wrong = (1 - right) / (classes - 1)
-        return np.where(same, right, wrong), posterior_P_K.mean(axis=0)
+        return np.where(same, right, wrong), labels.prior(posterior_P_K)
 
     fit = _em(labels, maximise, iterations=iterations, tolerance=tolerance)
     posterior_P_K, prior_K, _, trace, converged = fit

@@ -7,7 +7,7 @@ pair  labeler  verdict  level
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,17 @@ class Votes:
 
     def __len__(self) -> int:
         return len(self.pair_N)
+
+    def only(self, keep_N: npt.NDArray[np.bool_]) -> "Votes":
+        """A slice of the votes, with the same codes of pairs and labelers."""
+        return replace(
+            self,
+            pair_N=self.pair_N[keep_N],
+            labeler_N=self.labeler_N[keep_N],
+            verdict_N=self.verdict_N[keep_N],
+            level_N=self.level_N[keep_N],
+            kept_N=self.kept_N[keep_N],
+        )
 
     def counts(self) -> Floats:
         """counts_P_V: votes per pair and verdict, columns in the order of VERDICTS."""

@@ -17,6 +17,7 @@ from statistics_data import (
 )
 from statsmodels.stats import inter_rater
 
+from annotate.gold import wilson
 from annotate.stats import coefficients as co
 from annotate.stats.estimate import MIN_PAIRS, Estimate, bootstrap, kinds_of
 from annotate.stats.votes import FIRST, SECOND, TIE, votes_of
@@ -110,8 +111,7 @@ def test_mtbench_agreement_with_and_without_ties(turn, tie, no_tie):
     expert = np.array([a.startswith("expert") for a in table["annotator_id"]])
     votes = real_votes(name)
     keep = (expert & (np.array(table["turn"]) == turn))[votes.kept_N]
-    columns = (votes.pair_N, votes.labeler_N, votes.verdict_N)
-    counts = votes_of(*(column[keep] for column in columns)).counts()
+    counts = votes.only(keep).counts()
     assert co.observed_agreement(counts) == pytest.approx(tie, abs=5e-4)
     assert co.observed_agreement(counts[:, :2]) == pytest.approx(no_tie, abs=5e-4)
 
@@ -278,3 +278,19 @@ def test_a_resample_holds_as_many_pairs_as_there_are():
     totals = bootstrap(np.eye(3), pairs, seed=4, resamples=300)
     assert (totals.sum(axis=1) == 108).all()
     assert totals.mean(axis=0) == pytest.approx(pairs, abs=2)
+
+
+def test_full_agreement_is_not_certain():
+    """Twenty pairs without a difference: Wilson's interval, and no bootstrap's [1, 1]."""
+    pair, labeler = np.repeat(range(20), 2), [0, 1] * 20
+    unanimous = co.agreement_of(votes_of(pair, labeler, np.repeat([FIRST, SECOND] * 10, 2)))
+    found = unanimous.observed_agreement
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(wilson(20, 20)[0])
+    for name in ("alpha_nominal", "alpha_ordinal", "fleiss_kappa", "gwet_ac1"):
+        other = getattr(unanimous, name)
+        assert (other.value, other.high) == pytest.approx((1, 1))
+        assert 0.4 < other.low < found.low
+    opposed = co.estimate(co.OBSERVED, np.array([[1.0, 1.0]] * 20))
+    assert (opposed.value, opposed.low) == (0, 0)
+    assert opposed.high == pytest.approx(wilson(0, 20)[1])
