@@ -15,7 +15,7 @@ from datetime import timedelta
 from storage import judgments as judging
 from storage import team
 from storage.errors import ConflictError, InputError
-from storage.records import Labeler, LabelerKind, Role, Session
+from storage.records import IMPORTED_LABELER, Labeler, LabelerKind, Role, Session
 from storage.store import Store, utc_now
 
 _N, _R, _P = 2**14, 8, 1  # 16 MB, about 50 ms: OWASP's scrypt floor for interactive sign-in
@@ -86,6 +86,11 @@ def check_name(name: str) -> str:
         raise InputError(
             f"{name!r} can't be a labeler's name: 1 to 80 printable characters, the first no @."
         )
+    if name.startswith(IMPORTED_LABELER):
+        raise InputError(
+            f"{name!r} can't be an account: names that begin with {IMPORTED_LABELER} are those of "
+            "people whose votes were imported. Choose another name."
+        )
     return name
 
 
@@ -120,6 +125,11 @@ def add_hashed(
             raise ConflictError(
                 f"There is already a labeler {name!r}. "
                 "Choose another name, or disable that one first."
+            )
+        if known and known.kind is not kind:
+            raise ConflictError(
+                f"{name!r} was a {known.kind}'s name, and what it judged would count as a {kind}'s. "
+                "Choose another name."
             )
         labeler = Labeler(
             name=name,
@@ -212,7 +222,7 @@ def start_session(store: Store, name: str, *, hours: float) -> str:
 
 
 def session_labeler(store: Store, token: str) -> Labeler | None:
-    """Who is signed in with this token: not expired, not signed out, not disabled.
+    """Who is signed in with this token: not expired, not signed out, not disabled, no model.
 
     An account that was changed since, or given to somebody else, has to sign in again.
     """
@@ -221,6 +231,8 @@ def session_labeler(store: Store, token: str) -> Labeler | None:
         return None
     labeler = judging.labelers(store).get(found.labeler)
     if labeler is None or not labeler.active or found.created_at < labeler.created_at:
+        return None
+    if labeler.kind is LabelerKind.MODEL:
         return None
     return labeler
 

@@ -4,6 +4,7 @@ Input is the votes table (one row per counting vote). A pair enters with two or 
 Intervals are 95 % percentile bootstrap intervals, resampling pairs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ Counts = npt.NDArray[np.float64]  # counts_P_V: votes per pair and verdict
 class Estimate:
     """A statistic in its own unit with its interval; None where the data are too few.
 
-    n: pairs with two or more votes that it rests on.
+    n: pairs that it rests on; where people are compared, those with two or more votes.
     """
 
     value: float | None
@@ -111,19 +112,20 @@ def _alpha(sums: Counts) -> Counts:
     return result
 
 
-def _estimate(per_pair: Counts, statistic: str, *, seed: int) -> Estimate:
-    """Point value and bootstrap interval of a ratio of sums over pairs."""
+def ratio(sums: Counts) -> Counts:
+    """Sums of [numerator, denominator] as their ratio; the last axis is those two."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result: Counts = sums[..., 0] / sums[..., 1]
+    return result
+
+
+def estimate(
+    per_pair: Counts, value_of: Callable[[Counts], Counts] = ratio, *, seed: int
+) -> Estimate:
+    """Point value and bootstrap interval of a function of sums over pairs."""
     n = len(per_pair)
     if n < MIN_PAIRS:
         return Estimate(value=None, low=None, high=None, n=n)
-
-    def value_of(sums: Counts) -> Counts:
-        if statistic == "alpha":
-            return _alpha(sums)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio: Counts = sums[..., 0] / sums[..., 1]
-        return ratio
-
     rng = np.random.default_rng(seed)
     resampled = np.empty((RESAMPLES, per_pair.shape[1]))
     for i in range(RESAMPLES):
@@ -143,12 +145,12 @@ def agreement_estimate(counts_P_V: Counts, *, seed: int = 0) -> Estimate:
     n_P = counts_P_V.sum(axis=1)
     c, n = counts_P_V[n_P >= 2], n_P[n_P >= 2]
     sums = np.column_stack([(c * (c - 1)).sum(axis=1), n * (n - 1)])
-    return _estimate(sums, "ratio", seed=seed)
+    return estimate(sums, seed=seed)
 
 
 def alpha_estimate(counts_P_V: Counts, *, seed: int = 0) -> Estimate:
     """Krippendorff's nominal alpha with its interval."""
-    return _estimate(_alpha_sums(counts_P_V), "alpha", seed=seed)
+    return estimate(_alpha_sums(counts_P_V), _alpha, seed=seed)
 
 
 def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:

@@ -4,28 +4,34 @@ Gradio is mounted twice, at /label for everybody signed in and at /admin for adm
 one mount every signed-in person could call every event.
 """
 
-import html
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from annotate import guidelines
+from annotate.access import Admin, anybody
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
+from annotate.guidelines import take_file
 from annotate.rounds import RoundRunner
+from annotate.signing_in import Door
 from annotate.web_api import admin_router
+from annotate.web_docs import docs_page, openapi
 from annotate.web_label import label_router
-from annotate.web_login import login_router
+from annotate.web_login import invite_router, login_router
+from annotate.web_oidc import oidc_router
 from annotate.web_session import HEADERS, Gate, Sessions
+from annotate.web_team import invitation_router, people_router, token_router
+from annotate.web_work import assignment_router, gold_router, work_router
 from storage.errors import (
+    ConfigurationError,
     ConflictError,
     InputError,
     NotReadyError,
@@ -54,15 +60,28 @@ def create_app(
     app = FastAPI(title="pairloop", docs_url=None, redoc_url=None, openapi_url=None)
     sessions = Sessions(store, hours=config.session_hours)
     runner = RoundRunner(workspace)
-    guidelines.take_file(store, workspace, config)
+    door = Door(store, sessions, config)
+    take_file(store, workspace, config)
     desk.refresh()
 
-    app.include_router(login_router(store, sessions, config, one_time_logins=one_time_logins or {}))
-    app.include_router(label_router(desk, store, notice=notice))
-    app.include_router(admin_router(store, config, runner))
+    app.include_router(login_router(door, one_time_logins=one_time_logins or {}))
+    app.include_router(invite_router(door))
+    if config.oidc is not None:
+        app.include_router(oidc_router(door, config.oidc))
+    for router in (
+        label_router(desk, store, notice=notice),
+        work_router(store, config, desk),
+        assignment_router(store, desk),
+        gold_router(store, desk),
+        people_router(store, desk),
+        invitation_router(store),
+        token_router(store),
+        admin_router(store, config, runner),
+    ):
+        app.include_router(router)
     _add_plain_routes(app, store)
     _add_error_answers(app)
-    _mount_pages(app, store, config, runner)
+    _mount_pages(app, store, config, runner, desk)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Gate, sessions=sessions)
@@ -70,22 +89,22 @@ def create_app(
 
 
 def _add_plain_routes(app: FastAPI, store: Store) -> None:
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=[Depends(anybody)])
     def home(request: Request) -> Response:
         return RedirectResponse("/label/" if request.state.labeler else "/login", status_code=303)
 
-    @app.get("/healthz", tags=["health"])
+    @app.get("/healthz", tags=["health"], dependencies=[Depends(anybody)])
     def healthz() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["health"])
+    @app.get("/readyz", tags=["health"], dependencies=[Depends(anybody)])
     def readyz() -> dict[str, str]:
         """The store answers too."""
         store.query("pair_count")
         return {"status": "ready"}
 
-    @app.get("/favicon.ico", include_in_schema=False)
+    @app.get("/favicon.ico", include_in_schema=False, dependencies=[Depends(anybody)])
     def favicon() -> Response:
         return Response(
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" '
@@ -95,30 +114,12 @@ def _add_plain_routes(app: FastAPI, store: Store) -> None:
         )
 
     @app.get("/openapi.json", include_in_schema=False)
-    def openapi() -> dict[str, Any]:
-        return app.openapi()
+    def schema(_admin: Admin) -> dict[str, Any]:
+        return openapi(app)
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return HTMLResponse(_docs_page(app.openapi()))
-
-
-def _docs_page(schema: dict[str, Any]) -> str:
-    """The routes as one plain page; Swagger's own page would load from a CDN."""
-    rows = "".join(
-        f"<tr><td><code>{html.escape(method.upper())} {html.escape(path)}</code></td>"
-        f"<td>{html.escape(route.get('description') or route.get('summary', ''))}</td></tr>"
-        for path, routes in schema["paths"].items()
-        for method, route in routes.items()
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>pairloop: REST routes'
-        "</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
-        "max-width:900px;margin:40px auto;padding:0 16px}td{padding:6px 16px 6px 0;"
-        "vertical-align:top}</style></head><body><h1>REST routes</h1><table>"
-        f"{rows}</table><p>Machine-readable: <a href='/openapi.json'>openapi.json</a></p>"
-        "</body></html>"
-    )
+    def docs(_admin: Admin) -> HTMLResponse:
+        return HTMLResponse(docs_page(openapi(app)))
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -132,7 +133,7 @@ def _add_error_answers(app: FastAPI) -> None:
         match error:
             case ConflictError() | NotReadyError():
                 return says(409, str(error))
-            case InputError():
+            case InputError() | ConfigurationError():
                 return says(422, str(error))
             case _:  # the store: the browser keeps the judgment and tries again
                 log.error("request failed: %s", error)
@@ -141,7 +142,7 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
         problems = (
-            f"{'.'.join(str(part) for part in issue['loc'][1:]) or 'request'}: {issue['msg']}"
+            f"{'.'.join(_field(part) for part in issue['loc'][1:]) or 'request'}: {issue['msg']}"
             for issue in error.errors()[:5]
         )
         return says(422, "; ".join(problems))
@@ -156,7 +157,15 @@ def _add_error_answers(app: FastAPI) -> None:
         return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
 
 
-def _mount_pages(app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner) -> None:
+def _field(part: object) -> str:
+    """A field's name or index; what was made up to be one is not repeated."""
+    name = str(part)
+    return name if (len(name) <= 40 and name.isidentifier()) or name.isdecimal() else "(unknown)"
+
+
+def _mount_pages(
+    app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner, desk: Desk
+) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
 
@@ -179,7 +188,7 @@ def _mount_pages(app: FastAPI, store: Store, config: AnnotateConfig, runner: Rou
 
     pages = [
         ("/label", build_label_page(), label_head(), anybody),
-        ("/admin", build_admin_page(store, config, runner), admin_head(), admin),
+        ("/admin", build_admin_page(store, config, runner, desk), admin_head(), admin),
     ]
     for path, blocks, head, dependency in pages:
         gr.mount_gradio_app(

@@ -96,12 +96,22 @@ def assign(
         created_at=utc_now(),
     )
     store.append([row])
-    what = tag or (f"{len(pair_ids)} pairs" if pair_ids else "every pair")
+    what = tag or _counted(len(pair_ids))
     to = ", ".join(people) or "everybody"
     team.note(
         store, actor=author, action="assigned", subject=what, detail=f"{to}, priority {priority}"
     )
     return row
+
+
+def _counted(pairs: int) -> str:
+    match pairs:
+        case 0:
+            return "every pair"
+        case 1:
+            return "1 pair"
+        case _:
+            return f"{pairs} pairs"
 
 
 def unassign(store: Store, assignment_id: str, *, author: str) -> None:

@@ -101,10 +101,9 @@ def interval_bars(bars: Sequence[Bar], *, title: str, reference: float | None = 
         )
     for i, bar in enumerate(bars):
         y = 6 + i * row
-        label = bar.label if len(bar.label) <= 22 else bar.label[:21] + "\u2026"
         parts.append(
             f'<text class="name" x="{left - 10}" y="{y + 15}" text-anchor="end">'
-            f"{html.escape(label)}</text>"
+            f"{html.escape(_short(bar.label))}</text>"
         )
         if bar.value is None:
             parts.append(f'<text x="{left + 6}" y="{y + 15}">{html.escape(bar.note)}</text>')
@@ -157,3 +156,58 @@ def _number(value: float) -> str:
     if value == int(value) and abs(value) < 1e7:
         return f"{int(value):,}"
     return f"{value:.3g}"
+
+
+def interval_points(bars: Sequence[Bar], *, title: str, reference: float) -> str:
+    """Shares from 0 to 1 as points with their intervals; those that miss the reference stand out."""
+    drawn = [bar for bar in bars if bar.value is not None]
+    if not drawn:
+        return ""
+    row, left = 28, 150
+    height = row * len(drawn) + 26
+    parts = []
+
+    def across(share: float) -> float:
+        return left + max(0.0, min(1.0, share)) * (_WIDTH - left - 24)
+
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = across(tick)
+        kind = "reference" if tick == reference else "grid"
+        parts.append(
+            f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{height - 22}"/>'
+            f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{tick:.0%}</text>'
+        )
+    for i, bar in enumerate(drawn):
+        low, high = bar.low or 0.0, 1.0 if bar.high is None else bar.high
+        misses = not low <= reference <= high
+        colour = _COLOURS[1] if misses else _COLOURS[0]
+        y = 4 + i * row + row / 2
+        parts.append(
+            f'<text class="name" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{html.escape(_short(bar.label))}</text>"
+            f'<line x1="{across(low):.1f}" x2="{across(high):.1f}" y1="{y:.1f}" y2="{y:.1f}" '
+            f'stroke="{colour}" stroke-width="3" stroke-linecap="round"/>'
+            f'<circle cx="{across(bar.value or 0.0):.1f}" cy="{y:.1f}" r="5.5" fill="{colour}"/>'
+        )
+    return _figure(title, "", _svg(title, height, parts))
+
+
+def sparkline(values: Sequence[float], *, title: str) -> str:
+    """A row of small bars, the newest at the right."""
+    if not any(values):
+        return ""
+    step, high = 6, 22
+    top = max(values)
+    bars = "".join(
+        f'<rect x="{i * step}" y="{high - size:.1f}" width="{step - 2}" height="{size:.1f}" rx="1"/>'
+        for i, value in enumerate(values)
+        for size in [max(1.0, high * value / top)]
+    )
+    return (
+        f'<svg class="spark" viewBox="0 0 {len(values) * step} {high}" role="img" '
+        f'aria-label="{html.escape(title)}">{bars}</svg>'
+    )
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 22 else label[:21] + "\u2026"

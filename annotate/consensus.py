@@ -174,7 +174,9 @@ def settle(store: Store, config: Distribution) -> int:
     """
     with store.connected():
         models = model_names(store)
-        events = Counter(j.pair_id for j in judging.judgment_events(store))
+        events = Counter(
+            j.pair_id for j in judging.judgment_events(store) if j.labeler not in models
+        )
         current: dict[str, list[Judgment]] = defaultdict(list)
         for judgment in judging.judgments(store):
             if judgment.labeler not in models:

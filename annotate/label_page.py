@@ -3,12 +3,27 @@
 No data passes through the template, so there is nothing in it that a text could inject into.
 """
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 from annotate.render import highlight_css
 
-SCRIPTS = ("outbox.js", "deciding.js", "keys.js")  # one script in three files, in this order
+# One script and one sheet, each in several files, in this order.
+SCRIPTS = (
+    "state.js",
+    "outbox.js",
+    "supply.js",
+    "views.js",
+    "deciding.js",
+    "extra.js",
+    "earlier.js",
+    "difference.js",
+    "keymap.js",
+    "status.js",
+    "start.js",
+)
+SHEETS = ("label.css", "card.css", "bar.css", "panels.css")
 
 
 def page_file(name: str) -> str:
@@ -16,9 +31,13 @@ def page_file(name: str) -> str:
     return (files("annotate") / "page" / name).read_text(encoding="utf-8")
 
 
+def _joined(names: Sequence[str]) -> str:
+    return "\n".join(map(page_file, names))
+
+
 def label_head() -> str:
     """What goes into the page's <head>."""
-    return f"<style>{page_file('label.css')}\n{highlight_css()}</style>"
+    return f"<style>{_joined(SHEETS)}\n{highlight_css()}</style>"
 
 
 def build_label_page() -> Any:
@@ -28,7 +47,7 @@ def build_label_page() -> Any:
     with gr.Blocks(title="pairloop: label", analytics_enabled=False) as blocks:
         gr.HTML(
             html_template=page_file("label.html"),
-            js_on_load="\n".join(map(page_file, SCRIPTS)),
+            js_on_load=_joined(SCRIPTS),
             apply_default_css=False,
         )
     return blocks

@@ -16,6 +16,7 @@ from markdown_it.rules_inline import StateInline
 
 _MAX_TEX_CHARS = 4000
 _MAX_DEPTH = 60
+_LETTERS = 3  # in a row, without anything else, are still a product of variables
 _NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 
 # Macro definitions can blow up, the others link, restyle or run over the page.
@@ -168,6 +169,7 @@ def _is_dollar_formula(source: str, start: int, end: int, inside: str) -> bool:
         or source[end + 1 : end + 2].isalnum()
         or "\n\n" in inside
         or _MONEY.match(inside)
+        or (inside.isalpha() and len(inside) > _LETTERS)  # a placeholder such as $NAME$
     )
 
 

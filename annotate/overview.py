@@ -1,14 +1,15 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from statistics import median
 from typing import Any, assert_never
 
 from annotate.agreement import AgreementReport, agreement_report
 from annotate.config import AnnotateConfig
+from annotate.consensus import model_names
+from annotate.forecast import Forecast, forecast
+from annotate.people_stats import PersonRow, people_rows
 from storage import judgments as judging
 from storage.policies import policies
 from storage.records import Judgment, Policy, RunEvent, Verdict
@@ -39,30 +40,16 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelerRow:
-    """One person's work; shares are None where nothing can be compared yet."""
-
-    name: str
-    role: str
-    kind: str
-    active: bool
-    judged: int
-    median_seconds: float | None
-    agreement: float | None
-    vote_pairs: int
-    left_share: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """Everything the progress page shows."""
 
     rounds: list[RoundSummary]
     policies: list[Policy]
-    labelers: list[LabelerRow]
+    people: list[PersonRow]
     agreement: AgreementReport
     comparisons: list[Comparison]
     votes_by_hour: list[tuple[float, int]]  # hours since the first vote, votes so far
+    forecast: Forecast
     next_step: str
 
 
@@ -72,11 +59,17 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
         summaries = round_summaries(store)
         known = policies(store)
         report = agreement_report(store, config)
-        given = [j for j in judging.judgments(store) if j.verdict is not Verdict.SKIP]
+        models = model_names(store)
+        given = [
+            j
+            for j in judging.judgments(store)
+            if j.verdict is not Verdict.SKIP and j.labeler not in models
+        ]
         return Overview(
             rounds=summaries,
             policies=known,
-            labelers=labeler_rows(store, report, given),
+            people=people_rows(store, config),
+            forecast=forecast(store, config),
             agreement=report,
             comparisons=compare(evaluation_outcomes(store), known),
             votes_by_hour=votes_by_hour(given),
@@ -84,36 +77,6 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
                 prompts=table_counts(store)["prompts"], rounds=summaries, known=known
             ),
         )
-
-
-def labeler_rows(
-    store: Store, report: AgreementReport, given: Sequence[Judgment]
-) -> list[LabelerRow]:
-    """Everybody with an account, busiest first.
-
-    Agreement and sides come from the report, which leaves tie-breaking votes out.
-    """
-    measured = {row.labeler: row for row in report.labelers}
-    seconds: defaultdict[str, list[float]] = defaultdict(list)
-    for judgment in given:
-        seconds[judgment.labeler].append(judgment.seconds)
-    rows = []
-    for name, labeler in judging.labelers(store).items():
-        row = measured.get(name)
-        rows.append(
-            LabelerRow(
-                name=name,
-                role=labeler.role.value,
-                kind=labeler.kind.value,
-                active=labeler.active,
-                judged=len(seconds[name]),
-                median_seconds=median(seconds[name]) if seconds[name] else None,
-                agreement=row.agreement if row else None,
-                vote_pairs=row.vote_pairs if row else 0,
-                left_share=row.left_share if row else None,
-            )
-        )
-    return sorted(rows, key=lambda r: (-r.judged, r.name))
 
 
 def votes_by_hour(given: Sequence[Judgment]) -> list[tuple[float, int]]:

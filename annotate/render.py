@@ -134,6 +134,7 @@ def _parser() -> MarkdownIt:
     md.use(math_plugin)
     md.validateLink = _is_web_link  # type: ignore[method-assign]
     md.core.ruler.push("reading_direction", _set_directions)
+    md.core.ruler.push("list_numbers", _keep_numbers)
     md.add_render_rule("tex", _render_tex)
     md.add_render_rule("tex_block", _render_tex_block)
     md.add_render_rule("image", _render_image)
@@ -168,6 +169,22 @@ def _set_directions(state: StateCore) -> None:
                     "rel": "noopener noreferrer nofollow",
                     "target": "_blank",
                 }
+
+
+def _keep_numbers(state: StateCore) -> None:
+    """Number list items as written; a browser counts on from the first number."""
+    following: list[int] = []  # of the lists around the present token, innermost last
+    for token in state.tokens:
+        if token.type in ("ordered_list_open", "bullet_list_open"):
+            start = token.attrGet("start")
+            following.append(1 if start is None else int(start))
+        elif token.type in ("ordered_list_close", "bullet_list_close"):
+            following.pop()
+        elif token.type == "list_item_open" and token.info:
+            number = int(token.info)
+            if number != following[-1]:
+                token.attrSet("value", str(number))
+            following[-1] = number + 1
 
 
 def _colour(code: str, language: str, _attributes: str) -> str:

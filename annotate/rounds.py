@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from storage import team
 from storage.errors import ConflictError
+from storage.store import Store
 
 Verb = Literal["generate", "train", "evaluate"]
 TERM_AFTER_SECONDS = 20.0
@@ -153,6 +155,20 @@ class RoundRunner:
             return False
         with self._open_lock() as lock:
             return not _take(lock)
+
+
+def start_run(runner: RoundRunner, store: Store, verb: Verb, *, author: str) -> ChildState:
+    """Start it, and leave that in the trail."""
+    state = runner.start(verb)
+    team.note(store, actor=author, action="run started", subject=verb, detail=state.log)
+    return state
+
+
+def stop_run(runner: RoundRunner, store: Store, *, author: str) -> ChildState:
+    """Stop it, and leave that in the trail."""
+    state = runner.stop()
+    team.note(store, actor=author, action="run stopped", subject=state.verb, detail=state.log)
+    return state
 
 
 def _take(lock: IO[str]) -> bool:

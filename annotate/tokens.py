@@ -11,7 +11,7 @@ from annotate.accounts import changing, count_change, known_labeler, token_hash
 from storage import judgments as judging
 from storage import team
 from storage.errors import InputError
-from storage.records import Labeler
+from storage.records import Labeler, LabelerKind
 from storage.store import Store, utc_now
 from storage.team_records import ApiToken
 
@@ -83,5 +83,7 @@ def token_labeler(store: Store, token: str) -> Labeler | None:
         return None
     labeler = judging.labelers(store).get(row.labeler)
     if labeler is None or not labeler.active or row.created_at < labeler.created_at:
+        return None
+    if labeler.kind is LabelerKind.MODEL:
         return None
     return labeler

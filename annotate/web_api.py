@@ -1,71 +1,73 @@
-"""The admins' routes: numbers and rounds."""
+"""The admins' routes: agreement, where the loop stands, runs, and the activity trail."""
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter
 
+from annotate.access import Admin
 from annotate.config import AnnotateConfig
 from annotate.overview import agreement_overview, run_list, status_overview
-from annotate.rounds import RoundRunner
-from annotate.web_label import signed_in
-from storage.records import Labeler, Role
+from annotate.rounds import RoundRunner, start_run, stop_run
+from annotate.settings import in_force
+from annotate.web_paging import Paged
+from storage import team
 from storage.store import Store
-
-
-def admin_only(labeler: Annotated[Labeler, Depends(signed_in)]) -> Labeler:
-    """The same, if an admin."""
-    if labeler.role is not Role.ADMIN:
-        raise HTTPException(403, "This is for admins.")
-    return labeler
-
-
-def guidelines_text(workspace: Path, config: AnnotateConfig) -> str:
-    """The guideline file's text; "" if there is none inside the workspace."""
-    file = (workspace / config.guidelines).resolve()
-    if not file.is_relative_to(workspace.resolve()) or not file.is_file():
-        return ""
-    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def admin_router(store: Store, config: AnnotateConfig, runner: RoundRunner) -> APIRouter:
     """Routes for admins."""
-    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(admin_only)])
+    router = APIRouter(prefix="/api", tags=["admin"])
 
     @router.get("/agreement")
-    def agreement() -> dict[str, Any]:
+    def agreement(_admin: Admin) -> dict[str, Any]:
         """How much people agree, overall and one by one."""
-        return agreement_overview(store, config)
+        return agreement_overview(store, in_force(store, config))
 
     @router.get("/status")
-    def status() -> dict[str, Any]:
+    def status(_admin: Admin) -> dict[str, Any]:
         """Per round: prompts, responses, pairs, votes, settled; and what to do next."""
         return status_overview(store)
 
+    @router.get("/activity")
+    def activity(_admin: Admin, page: Paged) -> dict[str, Any]:
+        """Who did what to whom or what, and when; newest first."""
+        found = team.activities(store, count=page.count + 1, skip=page.skip)
+        items = [
+            {
+                "at": entry.created_at.isoformat(),
+                "actor": entry.actor,
+                "action": entry.action,
+                "subject": entry.subject,
+                "detail": entry.detail,
+            }
+            for entry in found[: page.count]
+        ]
+        return page.answer(items, more=len(found) > page.count)
+
     @router.get("/rounds")
-    def rounds() -> dict[str, Any]:
+    def rounds(_admin: Admin) -> dict[str, Any]:
         """Runs with their events, newest first, and the child process now running."""
         return {"runs": run_list(store), "child": asdict(runner.state())}
 
     @router.post("/rounds/generate", status_code=202)
-    def generate() -> dict[str, Any]:
+    def generate(admin: Admin) -> dict[str, Any]:
         """Start sampling the next answers."""
-        return asdict(runner.start("generate"))
+        return asdict(start_run(runner, store, "generate", author=admin.name))
 
     @router.post("/rounds/train", status_code=202)
-    def train() -> dict[str, Any]:
+    def train(admin: Admin) -> dict[str, Any]:
         """Start training the next policy."""
-        return asdict(runner.start("train"))
+        return asdict(start_run(runner, store, "train", author=admin.name))
 
     @router.post("/rounds/evaluate", status_code=202)
-    def evaluate() -> dict[str, Any]:
+    def evaluate(admin: Admin) -> dict[str, Any]:
         """Start forming blind comparisons of the newest policy with SFT."""
-        return asdict(runner.start("evaluate"))
+        return asdict(start_run(runner, store, "evaluate", author=admin.name))
 
     @router.post("/rounds/stop")
-    def stop() -> dict[str, Any]:
+    def stop(admin: Admin) -> dict[str, Any]:
         """Stop what is running."""
-        return asdict(runner.stop())
+        return asdict(stop_run(runner, store, author=admin.name))
 
     return router

@@ -6,9 +6,10 @@ What can be fetched here holds no policy, temperature, model name, score or othe
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from annotate.access import Me
 from annotate.cards import MAX_EDIT_CHARS, Answer, Card, Choice, Submission, seen_decision
 from annotate.desk import Desk, Hand, presentations_in
 from annotate.render import plain_messages, render_markdown, render_messages, visible
@@ -56,17 +57,6 @@ class HaveBody(_Body):
     have: Annotated[list[_Shown], Field(max_length=200)]
 
 
-def signed_in(request: Request) -> Labeler:
-    """The labeler the gate found."""
-    labeler: Labeler | None = request.state.labeler
-    if labeler is None:
-        raise HTTPException(401, "Sign in first.")
-    return labeler
-
-
-_Me = Annotated[Labeler, Depends(signed_in)]
-
-
 def card_json(card: Card) -> dict[str, Any]:
     """A card as the browser gets it: rendered, and as plain text for the raw view."""
     return {
@@ -94,7 +84,7 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
         }
 
     @router.get("/me")
-    def me(labeler: _Me) -> dict[str, Any]:
+    def me(labeler: Me) -> dict[str, Any]:
         """Who is signed in, and what this workspace asks besides which answer is better."""
         config = desk.config
         return {
@@ -112,7 +102,7 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
 
     @router.get("/pairs")
     def pairs(
-        labeler: _Me,
+        labeler: Me,
         count: Annotated[int, Query(ge=1, le=16)] = 4,
         have: Annotated[str, Query(max_length=8000)] = "",
     ) -> dict[str, Any]:
@@ -121,7 +111,7 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
         return {"pairs": [card_json(card) for card in hand.cards], **hand_json(labeler, hand)}
 
     @router.post("/judgments")
-    def judge(labeler: _Me, body: JudgmentBody) -> dict[str, Any]:
+    def judge(labeler: Me, body: JudgmentBody) -> dict[str, Any]:
         """Store a decision; it is on disk when this answers. The same key again changes nothing.
 
         A new key for a pair already judged changes the decision.
@@ -142,7 +132,7 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
         }
 
     @router.post("/undo")
-    def undo(labeler: _Me, body: UndoBody) -> dict[str, Any]:
+    def undo(labeler: Me, body: UndoBody) -> dict[str, Any]:
         """Withdraw the last decision and give its card back; null if there is none."""
         card = desk.undo(labeler.name, key=body.key)
         return {
@@ -151,19 +141,19 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
         }
 
     @router.post("/heartbeat")
-    def heartbeat(labeler: _Me, body: HaveBody) -> dict[str, Any]:
+    def heartbeat(labeler: Me, body: HaveBody) -> dict[str, Any]:
         """Go on holding what the page has; says what was judged elsewhere meanwhile."""
         return hand_json(labeler, desk.heartbeat(labeler.name, have=body.have))
 
     @router.post("/release")
-    def release(labeler: _Me, body: HaveBody) -> dict[str, Any]:
+    def release(labeler: Me, body: HaveBody) -> dict[str, Any]:
         """Let others have what a closing page held; a reload gets it back if it is still free."""
         desk.release(labeler.name, have=body.have)
         return {}
 
     @router.get("/history")
     def history(
-        labeler: _Me,
+        labeler: Me,
         count: Annotated[int, Query(ge=1, le=100)] = 20,
         before: Annotated[str, Query(max_length=64)] = "",
     ) -> dict[str, Any]:
@@ -187,18 +177,18 @@ def label_router(desk: Desk, store: Store, *, notice: str) -> APIRouter:
         return {"items": items, "cursor": found[-1][0].id if len(found) == count else None}
 
     @router.get("/history/{presentation}")
-    def reopen(labeler: _Me, presentation: str) -> dict[str, Any]:
+    def reopen(labeler: Me, presentation: str) -> dict[str, Any]:
         """An own earlier pair and what was decided; judging it again changes that."""
         card, judgment, shown = desk.reopen(labeler.name, presentation)
         return {"pair": card_json(card), "decision": seen_decision(judgment, shown.first_side)}
 
     @router.get("/progress")
-    def progress(labeler: _Me) -> dict[str, Any]:
+    def progress(labeler: Me) -> dict[str, Any]:
         """How far this person and the project are."""
         return asdict(desk.progress(labeler.name))
 
     @router.get("/guidelines")
-    def guidelines(labeler: _Me) -> dict[str, Any]:  # noqa: ARG001 - asked for to be signed in
+    def guidelines(labeler: Me) -> dict[str, Any]:  # noqa: ARG001 - asked for to be signed in
         """The guidelines in force and their version, which goes with each decision."""
         newest = next(iter(team.guidelines(store)), None)
         empty = "<p>There are no guidelines yet.</p>"

@@ -1,8 +1,9 @@
-"""Who is asking, and may they: the session cookie, and the gate every request passes.
+"""Who is asking, and may they: the session cookie or API token, and the gate all requests pass.
 
 The gate stands before all routes and both Gradio mounts. It refuses requests from other sites,
-sends those who are not signed in to the login page, keeps what is for admins from others, closes
-the Gradio routes nobody here needs, and puts the security headers on every answer.
+sends those who are not signed in to the login page, keeps from everybody what a route does not
+declare to be for them (annotate/access.py), closes the Gradio routes nobody here needs, and puts
+the security headers on every answer.
 """
 
 import time
@@ -16,17 +17,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotate import accounts
-from storage.records import Labeler, Role
+from annotate.access import SIGN_IN, Access, access_to
+from annotate.tokens import token_labeler
+from storage.records import Labeler
 from storage.store import Store
 
 COOKIE = "pairloop_session"
 _CACHE_SECONDS = 5.0
-_MAX_BODY_BYTES = 256 * 1024
+_MAX_BODY_BYTES = 1024 * 1024  # an edited answer of 200,000 characters fits
+_MAX_OPEN_BODY_BYTES = 16 * 1024  # where nobody is signed in yet
 
-_OPEN = {"/", "/healthz", "/readyz", "/login", "/favicon.ico"}
-_ADMIN = ("/admin", "/docs", "/openapi.json", "/api/agreement", "/api/status", "/api/rounds")
 # Gradio routes that take files, fetch addresses, run by name or hand the cookie to scripts.
 _CLOSED = ("upload", "file", "proxy", "component_server", "stream", "token", "deep_link", "call")
+_FOR_TOKENS = ("/api", "/docs", "/openapi.json")
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -46,28 +49,34 @@ _OWN_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_ENDS}"
 
 
 class Sessions:
-    """Sign-ins by cookie token, remembered for a few seconds so that assets cost no query."""
+    """Who a cookie or token is, remembered for a few seconds so that assets cost no query.
+
+    What this process changes counts at once; what another command changes, after those seconds.
+    """
 
     def __init__(self, store: Store, *, hours: float) -> None:
         self.hours = hours
         self._store = store
         self._lock = Lock()
-        self._known: dict[str, tuple[float, Labeler | None]] = {}
+        self._known: dict[tuple[str, bool], tuple[float, int, Labeler | None]] = {}
 
-    def remembered(self, token: str) -> tuple[bool, Labeler | None]:
-        """(True, who) if this token was looked up just now."""
-        until, labeler = self._known.get(token, (0.0, None))
-        return until > time.monotonic(), labeler
+    def remembered(self, secret: str, *, is_token: bool) -> tuple[bool, Labeler | None]:
+        """(True, who) if this was looked up just now."""
+        until, changes, labeler = self._known.get((secret, is_token), (0.0, -1, None))
+        return until > time.monotonic() and changes == accounts.changes(), labeler
 
-    def labeler(self, token: str) -> Labeler | None:
-        """Who is signed in with this token."""
-        fresh, labeler = self.remembered(token)
+    def labeler(self, secret: str, *, is_token: bool) -> Labeler | None:
+        """Who is signed in with this cookie or, is_token, has this API token."""
+        fresh, labeler = self.remembered(secret, is_token=is_token)
         if not fresh:
-            labeler = accounts.session_labeler(self._store, token)
+            changes = accounts.changes()  # before looking: a change meanwhile makes it stale
+            look = token_labeler if is_token else accounts.session_labeler
+            labeler = look(self._store, secret)
             with self._lock:
                 if len(self._known) > 10_000:
                     self._known.clear()
-                self._known[token] = (time.monotonic() + _CACHE_SECONDS, labeler)
+                until = time.monotonic() + _CACHE_SECONDS
+                self._known[secret, is_token] = (until, changes, labeler)
         return labeler
 
     def start(self, name: str) -> str:
@@ -78,7 +87,7 @@ class Sessions:
         """Sign out, at once."""
         accounts.end_session(self._store, token)
         with self._lock:
-            self._known.pop(token, None)
+            self._known.pop((token, False), None)
 
 
 def token_of(headers: Headers) -> str | None:
@@ -88,6 +97,15 @@ def token_of(headers: Headers) -> str | None:
     except CookieError:
         return None
     return morsel.value if morsel and 0 < len(morsel.value) <= 200 else None
+
+
+def bearer_of(headers: Headers) -> str | None:
+    """The API token of an Authorization header, "" where it is no token of any length."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    value = value.strip()
+    return value if len(value) <= 200 else ""
 
 
 def is_foreign(headers: Headers) -> bool:
@@ -130,37 +148,50 @@ class Gate:
             await send(message)
 
         headers = Headers(scope=scope)
-        token = token_of(headers)
+        bearer = bearer_of(headers)
+        by_token = bearer is not None and any(_under(path, prefix) for prefix in _FOR_TOKENS)
+        # With a token the cookie counts for nothing, so that nobody acts as two people.
+        secret = token_of(headers) if bearer is None else bearer if by_token else None
         labeler: Labeler | None = None
-        if token:
-            fresh, labeler = self._sessions.remembered(token)
+        if secret:
+            fresh, labeler = self._sessions.remembered(secret, is_token=by_token)
             if not fresh:
-                labeler = await run_in_threadpool(self._sessions.labeler, token)
-        scope.setdefault("state", {})["labeler"] = labeler
-        refusal = _refuse(path, str(scope["method"]), headers, labeler)
+                labeler = await run_in_threadpool(self._sessions.labeler, secret, is_token=by_token)
+        scope.setdefault("state", {}).update(labeler=labeler, by_token=by_token)
+        refusal = _refuse(scope, headers, labeler, bearer=bearer is not None, by_token=by_token)
         await (refusal or self._app)(scope, receive, send_with_headers)
 
 
-def _refuse(path: str, method: str, headers: Headers, labeler: Labeler | None) -> Response | None:
+def _refuse(
+    scope: Scope, headers: Headers, labeler: Labeler | None, *, bearer: bool, by_token: bool
+) -> Response | None:
     """The answer to a request that may not go on; None lets it pass."""
-    if method not in ("GET", "HEAD", "OPTIONS"):
-        if is_foreign(headers):
-            return _says(403, "This request comes from another site.")
+    path, method = str(scope["path"]), str(scope["method"])
+    access = access_to(scope)
+    changes = method not in ("GET", "HEAD", "OPTIONS")
+    # Other sites' pages can't send an Authorization header; a cookie goes along by itself.
+    if changes and not by_token and is_foreign(headers):
+        return _says(403, "This request comes from another site.")
+    if by_token and labeler is None:
+        return _says(401, "This API token is unknown, revoked or expired. Make a new one.")
+    if bearer and not by_token and access is not Access.ANYBODY:
+        return _says(403, "API tokens are for the routes under /api, not for the pages.")
+    # Whether a path exists is not told to those who are not signed in.
+    unknown = None if labeler else (401, SIGN_IN)
+    refusal = unknown if access is None else access.refusal(labeler)
+    if refusal is not None:
+        if labeler is None and method == "GET" and "text/html" in headers.get("accept", ""):
+            return RedirectResponse("/login", status_code=303)
+        return _says(*refusal)
+    if changes:
+        most = _MAX_BODY_BYTES if labeler else _MAX_OPEN_BODY_BYTES
         length = headers.get("content-length")
         if length is None and "transfer-encoding" in headers:
             return _says(411, "Send a Content-Length.")
-        if length is not None and (not length.isdigit() or int(length) > _MAX_BODY_BYTES):
-            return _says(413, f"A request may hold {_MAX_BODY_BYTES} bytes.")
+        if length is not None and (not length.isdecimal() or int(length) > most):
+            return _says(413, f"A request may hold {most} bytes.")
         if _under(path, "/label"):  # the labeling page has no Gradio events
             return _says(405, "There is nothing to post here.")
-    if path in _OPEN or path.startswith("/login/once/"):
-        return None
-    if labeler is None:
-        if method == "GET" and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/login", status_code=303)
-        return _says(401, "Sign in first.")
-    if any(_under(path, prefix) for prefix in _ADMIN) and labeler.role is not Role.ADMIN:
-        return _says(403, "This is for admins.")
     if "/gradio_api/" in path:
         name = path.split("/gradio_api/", 1)[1]
         if name.startswith(_CLOSED) or "/monitoring" in path:

@@ -6,37 +6,21 @@ One row is one conversation that waits for an answer, for example
 Every bad row of every file is reported in one error and nothing is stored.
 """
 
-import csv
 import hashlib
-import io
-import json
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from generate.rows import rows
 from storage.errors import InputError
 from storage.records import Message, Prompt, Split
 
 ROLES = ("system", "user", "assistant")
 KEYS = ("prompt", "messages", "system", "tags", "source")
-HUB = "hf:"
 MAX_REPORTED = 50
 HALF = "holds half of a surrogate pair, which is no character"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One row as found: where it stood, and its values or what is wrong with it."""
-
-    where: str
-    values: Mapping[str, Any]
-    problem: str = ""
 
 
 def normalised(messages: Sequence[Message]) -> str:
@@ -69,15 +53,15 @@ def read_prompts(
     problems: list[str] = []
     first_seen: dict[str, str] = {}
     for source in sources:
-        rows = 0
-        for row in _rows(source):
-            rows += 1
+        count = 0
+        for row in rows(source):
+            count += 1
             problem = row.problem
             if not problem:
-                messages, problem = _messages(row.values)
-            tags, other_problem = _tags(row.values.get("tags"))
+                messages, problem = messages_of(row.values)
+            tags, other_problem = tags_of(row.values.get("tags"))
             name = str(row.values.get("source") or Path(source).name)
-            if _broken(name):
+            if broken(name):
                 other_problem = f"'source' {HALF}"
             problem = problem or other_problem
             if problem:
@@ -101,130 +85,29 @@ def read_prompts(
                     created_at=now,
                 )
             )
-        if rows == 0:
+        if count == 0:
             problems.append(f"{source}: the file holds no prompts")
     if problems:
-        shown = "\n".join(problems[:MAX_REPORTED])
-        more = len(problems) - MAX_REPORTED
-        rest = f"\n... and {more} more." if more > 0 else ""
-        raise InputError(
-            f"{len(problems)} row(s) can't be used, so nothing was stored:\n{shown}{rest}\n"
-            "Mend or remove them, then run this again. "
-            "Repeated prompts alone can be left out with --skip-duplicates."
+        raise refusal(
+            problems,
+            len(problems),
+            hint="Repeated prompts alone can be left out with --skip-duplicates.",
         )
     return found
 
 
-def _rows(source: str) -> Iterator[Row]:
-    if source.startswith(HUB):
-        yield from _hub_rows(source.removeprefix(HUB))
-        return
-    path = Path(source)
-    if not path.is_file():
-        raise InputError(f"{source} is not a file. Give JSONL, CSV or Parquet, or hf:owner/name.")
-    match path.suffix.lower():
-        case ".jsonl" | ".ndjson" | ".json":
-            yield from _jsonl_rows(path)
-        case ".csv":
-            yield from _csv_rows(path)
-        case ".parquet":
-            yield from _parquet_rows(path)
-        case suffix:
-            raise InputError(
-                f"{source}: files of kind {suffix or 'without a suffix'} are not read. "
-                "Use .jsonl, .csv or .parquet."
-            )
+def refusal(problems: Sequence[str], count: int, *, hint: str = "") -> InputError:
+    """One error for every row that can't be used; problems may be only the first of them."""
+    shown = "\n".join(problems[:MAX_REPORTED])
+    more = count - min(len(problems), MAX_REPORTED)
+    rest = f"\n... and {more} more." if more > 0 else ""
+    return InputError(
+        f"{count} row(s) can't be used, so nothing was stored:\n{shown}{rest}\n"
+        f"Mend or remove them, then run this again. {hint}".rstrip()
+    )
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}, line {line}: not UTF-8 text (byte 0x{error.object[error.start]:02x}). "
-            f"Convert it first, for example `iconv -f latin1 -t utf-8 {path.name}`."
-        ) from error
-
-
-def _jsonl_rows(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            yield Row(
-                where=where, values={}, problem=f"not JSON ({error.msg}, column {error.colno})"
-            )
-            continue
-        except ValueError as error:  # a number of thousands of digits
-            yield Row(where=where, values={}, problem=f"not usable JSON ({error})")
-            continue
-        except RecursionError:
-            yield Row(where=where, values={}, problem="not usable JSON (nested too deeply)")
-            continue
-        if isinstance(values, str):
-            values = {"prompt": values}
-        if isinstance(values, dict):
-            yield Row(where=where, values=values)
-        else:
-            yield Row(where=where, values={}, problem="not an object or a string")
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    # Not splitlines(): it breaks at U+2028, form feeds and the like, which end no row.
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
-    while True:
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # Where the row begins: an open quote is noticed at the end of the file only.
-            yield Row(where=f"{path}, line {reader.line_num + 1}", values={}, problem=str(error))
-            return
-        where = f"{path}, line {reader.line_num}"
-        if None in values:
-            yield Row(where=where, values={}, problem="more cells than the header has columns")
-            continue
-        cells = {k: v for k, v in values.items() if v}
-        if "messages" in cells:
-            try:
-                cells["messages"] = json.loads(cells["messages"])
-            except json.JSONDecodeError as error:
-                yield Row(where=where, values={}, problem=f"messages is not JSON ({error.msg})")
-                continue
-        yield Row(where=where, values=cells)
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not a readable Parquet file: {error}") from error
-    for number, values in enumerate(table.to_pylist(), start=1):
-        yield Row(where=f"{path}, row {number}", values=values)
-
-
-def _hub_rows(name: str) -> Iterator[Row]:
-    """`owner/name`, optionally `owner/name:split` (default train)."""
-    from datasets import load_dataset
-
-    dataset, _, split = name.partition(":")
-    try:
-        rows = load_dataset(dataset, split=split or "train")
-    except Exception as error:
-        raise InputError(
-            f"The dataset {dataset!r} can't be loaded: {type(error).__name__}. Check its name, the "
-            "network, and for a gated one HF_TOKEN."
-        ) from error
-    for number, values in enumerate(rows, start=1):
-        yield Row(where=f"{HUB}{name}, row {number}", values=values)
-
-
-def _messages(values: Mapping[str, Any]) -> tuple[list[Message], str]:
+def messages_of(values: Mapping[str, Any]) -> tuple[list[Message], str]:
     """The conversation, or what is wrong with it."""
     prompt, turns, system = (values.get(k) for k in ("prompt", "messages", "system"))
     if isinstance(prompt, list) and turns is None:
@@ -249,7 +132,7 @@ def _messages(values: Mapping[str, Any]) -> tuple[list[Message], str]:
             return [], f"turn {number} has role {role!r}; known roles: {', '.join(ROLES)}"
         if not isinstance(content, str) or not content.strip():
             return [], f"turn {number} ({role}) has no text"
-        if _broken(content):
+        if broken(content):
             return [], f"turn {number} ({role}) {HALF}"
         messages.append(Message(role=role, content=content))
     if not messages or messages[-1].role != "user":
@@ -257,18 +140,22 @@ def _messages(values: Mapping[str, Any]) -> tuple[list[Message], str]:
     return messages, ""
 
 
-def _tags(value: object) -> tuple[tuple[str, ...], str]:
+def tags_of(value: object) -> tuple[tuple[str, ...], str]:
     if value is None or value == "":
         return (), ""
     if isinstance(value, str):
         value = [tag.strip() for tag in value.split(",") if tag.strip()]
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         return (), "'tags' must be a list of words, or one text with commas"
-    if any(map(_broken, value)):
+    if any(map(broken, value)):
         return (), f"'tags' {HALF}"
     return tuple(value), ""
 
 
-def _broken(text: str) -> bool:
+def broken(text: str) -> bool:
     """Whether a text holds what JSON can write and no encoding can: one half of a surrogate pair."""
-    return any(0xD800 <= ord(c) <= 0xDFFF for c in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -8,7 +8,13 @@ import sys
 
 import typer
 
-from pairloop import commands_data, commands_loop
+from pairloop import (
+    commands_data,
+    commands_import,
+    commands_judge,
+    commands_loop,
+    commands_team,
+)
 from storage.errors import PairloopError
 
 app = typer.Typer(
@@ -20,7 +26,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_import.register(app)
+commands_team.register(app)
 commands_loop.register(app)
+commands_judge.register(app)
 
 
 def main() -> None:
@@ -35,9 +44,10 @@ def main() -> None:
     except PairloopError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "\nStopped. What was finished is stored; run the command again to go on.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            print(
+                "\nStopped. What was finished is stored; run the command again to go on.",
+                file=sys.stderr,
+            )
+        raise

@@ -1,7 +1,6 @@
-"""Commands about what is in a workspace: init, prompts, labelers, agreement, export, status."""
+"""Commands about what is in a workspace: init, prompts, agreement, export, status."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +10,12 @@ import typer
 from pairloop.options import Json, WorkspaceDir
 
 prompts_app = typer.Typer(help="The prompts that the policies answer.", no_args_is_help=True)
-labelers_app = typer.Typer(help="The people (and models) who judge.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("init")(init)
     app.add_typer(prompts_app, name="prompts")
-    app.add_typer(labelers_app, name="labelers")
     app.command("agreement")(agreement)
     app.command("export")(export)
     app.command("status")(status)
@@ -47,21 +44,31 @@ def prompts_add(
     skip_duplicates: Annotated[
         bool, typer.Option("--skip-duplicates", help="Leave out prompts the files repeat.")
     ] = False,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Read just the prompts of a layout that `pairloop import` knows, or auto."
+        ),
+    ] = "",
 ) -> None:
     """Add prompts; those already there are left as they are."""
     from generate.prompts import read_prompts
+    from pairloop.imports.prompts import read_layout_prompts
     from pairloop.workspace import open_workspace
     from storage.prompts import prompt_ids
     from storage.store import utc_now
 
     space = open_workspace(workspace)
-    found = read_prompts(
-        files,
-        validation_share=space.generate.validation_share,
-        test_share=space.generate.test_share,
-        now=utc_now(),
-        skip_duplicates=skip_duplicates,
-    )
+    if layout:
+        found = read_layout_prompts(files, layout, space.generate, now=utc_now())
+    else:
+        found = read_prompts(
+            files,
+            validation_share=space.generate.validation_share,
+            test_share=space.generate.test_share,
+            now=utc_now(),
+            skip_duplicates=skip_duplicates,
+        )
     with space.store() as store, store.connected():
         known = prompt_ids(store)
         new = [p for p in found if p.id not in known]
@@ -75,81 +82,20 @@ def prompts_add(
     )
 
 
-@labelers_app.command("add")
-def labelers_add(
-    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
-    *,
-    workspace: WorkspaceDir = Path(),
-    role: Annotated[str, typer.Option(help="labeler, adjudicator or admin.")] = "labeler",
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
-) -> None:
-    """Add a person; asks for their password."""
-    from annotate.accounts import add_labeler
-    from pairloop.workspace import open_workspace
-    from storage.errors import InputError
-    from storage.records import Role
-
-    if role not in list(Role):
-        raise InputError(f"There is no role {role!r}. Known roles: {', '.join(Role)}.")
-    space = open_workspace(workspace)
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    with space.store() as store:
-        labeler = add_labeler(store, name, password=password, role=Role(role))
-    print(f"Added {labeler.role} {labeler.name}. Next: pairloop annotate")
-
-
-@labelers_app.command("list")
-def labelers_list(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
-    """List the people and models who judge."""
-    from pairloop.report import table
-    from pairloop.workspace import open_workspace
-    from storage.judgments import labelers
-
-    with open_workspace(workspace).store() as store:
-        found = list(labelers(store).values())
-    rows = [
-        {"name": p.name, "role": p.role.value, "kind": p.kind.value, "active": p.active}
-        for p in found
-    ]
-    if as_json:
-        print(json.dumps({"labelers": rows}))
-        return
-    table("Labelers", ["name", "role", "kind", "active"], [list(row.values()) for row in rows])
-    print(f"{len(rows)} labelers. Next: pairloop annotate")
-
-
-@labelers_app.command("disable")
-def labelers_disable(
-    name: Annotated[str, typer.Argument(help="Who may no longer sign in.")],
-    *,
-    workspace: WorkspaceDir = Path(),
-) -> None:
-    """Lock an account; its judgments stay."""
-    from annotate.accounts import disable_labeler
-    from pairloop.workspace import open_workspace
-
-    with open_workspace(workspace).store() as store:
-        disable_labeler(store, name)
-    print(f"{name} can no longer sign in; their judgments stay. Next: pairloop labelers list")
-
-
 def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     """How much labelers agree, over all rounds."""
     from annotate.agreement import agreement_report
+    from annotate.judge_agreement import model_rows
     from annotate.settings import in_force
-    from pairloop.report import agreement_lines, table
+    from pairloop.report import agreement_lines, model_table, table
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
     with space.store() as store:
         report = agreement_report(store, in_force(store, space.annotate))
+        models = model_rows(store)
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps(asdict(report) | {"models": [asdict(row) for row in models]}))
         return
     for line in agreement_lines(report):
         print(line)
@@ -167,6 +113,8 @@ def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> Non
             for p in report.labelers
         ],
     )
+    for row in models:
+        model_table(row)
     print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
 
 

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from annotate.agreement import AgreementReport, Estimate
+from annotate.judge_agreement import ModelRow
 from pairloop.status import LoopStatus
 
 
@@ -61,6 +62,37 @@ def agreement_lines(report: AgreementReport) -> list[str]:
     ]
 
 
+_MODEL_FIGURES = {
+    "majority_agreement": "agrees with people's majority",
+    "majority_agreement_without_ties": "the same, ties left out",
+    "vote_agreement": "agrees with one person",
+    "vote_agreement_without_ties": "the same, ties left out",
+    "people_agreement": "people with each other, on the same pairs",
+    "people_agreement_without_ties": "the same, ties left out",
+    "kappa": "Cohen's kappa with people's majority",
+    "position_consistency": "says the same in both orders",
+    "left_share": "prefers what is shown first (50 %: no bias)",
+    "longer_share": "prefers the longer answer",
+    "people_longer_share": "people prefer the longer answer",
+}
+
+
+def model_table(row: ModelRow) -> None:
+    """One model that judges: how far it agrees with people, and its biases."""
+    rows = []
+    for name, words in _MODEL_FIGURES.items():
+        found: Estimate = getattr(row, name)
+        percent = name != "kappa"
+        if found.value is None:
+            rows.append([words, "not enough data", "", found.n])
+            continue
+        low, high = (number(x, percent=percent) for x in (found.low, found.high))
+        rows.append([words, number(found.value, percent=percent), f"{low} to {high}", found.n])
+    model = f" ({row.model})" if row.model else ""
+    title = f"{row.labeler}{model}: {row.judged} pairs judged, {row.shared} of them by people too"
+    table(title, ["figure", "value", "95 % interval", "pairs"], rows)
+
+
 def status_table(state: LoopStatus) -> None:
     """One row per round."""
     columns = ["round", "prompts", "responses", "pairs", "votes", "settled", "preferred"]
@@ -83,6 +115,13 @@ def status_table(state: LoopStatus) -> None:
         ]
         rows.append([*counts, number(r.heldout_accuracy, percent=True), rate])
     table("Rounds", columns, rows)
+    if state.imported is not None:
+        found = state.imported
+        print(
+            f"Imported, apart from the rounds: {found.responses} answers to {found.prompts} "
+            f"prompts, {found.pairs} pairs ({found.for_labeling} came without votes), "
+            f"{found.votes} votes, {found.settled} settled."
+        )
 
 
 @contextmanager

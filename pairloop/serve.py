@@ -1,10 +1,12 @@
 """`pairloop annotate`: the labeling pages, until stopped."""
 
+import os
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 
@@ -12,10 +14,13 @@ from annotate.accounts import add_labeler
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
+from annotate.round_watch import RoundWatch
+from annotate.webhooks import EVENTS, ROUND_READY, SECRET, Webhooks
 from pairloop.workspace import Workspace
-from storage.errors import InputError, StoreError
+from storage import team
+from storage.errors import ConfigurationError, InputError, StoreError
 from storage.judgments import labelers
-from storage.records import Role
+from storage.records import LabelerKind, Role
 from storage.store import Store
 
 FIRST_ADMIN = "admin"
@@ -44,13 +49,19 @@ def serve(
             add_labeler(store, FIRST_ADMIN, password=None, role=Role.ADMIN)
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
+        hooks = _webhooks(store, config)
         app = create_app(
-            desk=Desk(store, config),
+            desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,
             workspace=space.root,
             config=config,
             one_time_logins=tokens,
             notice=notice,
+        )
+        watch = (
+            RoundWatch(store, partial(hooks.notify, ROUND_READY))
+            if hooks and hooks.wants(ROUND_READY)
+            else None
         )
         address = f"http://{_shown_host(config.host)}:{config.port}"
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
@@ -65,13 +76,40 @@ def serve(
                 timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
             )
         )
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
-            server.run(sockets=[listener])
+        try:
+            with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
+                server.run(sockets=[listener])
+        finally:
+            for thread in (watch, hooks):
+                if thread is not None:
+                    thread.close()
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
 
 
+def _webhooks(store: Store, config: AnnotateConfig) -> Webhooks | None:
+    if not config.webhooks:
+        return None
+    for hook in config.webhooks:
+        for event in hook.events:
+            if event not in EVENTS:
+                raise ConfigurationError(
+                    f"annotate.webhooks: there is no event {event!r}. Known: {', '.join(EVENTS)}."
+                )
+
+    def failed(event: str, url: str, why: str) -> None:
+        team.note(
+            store, actor="webhook", action="webhook failed", subject=event, detail=f"{url}: {why}"
+        )
+
+    return Webhooks(config.webhooks, secret=os.environ.get(SECRET, ""), on_failure=failed)
+
+
 def _known(store: Store, names: Sequence[str]) -> list[str]:
-    known = {name for name, person in labelers(store).items() if person.active}
+    known = {
+        name
+        for name, who in labelers(store).items()
+        if who.active and who.kind is LabelerKind.HUMAN
+    }
     for name in names:
         if name not in known:
             raise InputError(

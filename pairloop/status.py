@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from pairloop.workspace import Workspace
+from storage.imports import ImportedSummary, imported_summary
 from storage.policies import policies
 from storage.prompts import prompt_ids
 from storage.records import Policy, RunStatus, Split
@@ -47,10 +48,11 @@ class RoundStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopStatus:
-    """The whole loop."""
+    """The whole loop. imported: what came from elsewhere, None where nothing did."""
 
     prompts: int
     rounds: list[RoundStatus]
+    imported: ImportedSummary | None
     next_step: str
 
 
@@ -79,9 +81,15 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
                 )
             )
         total = len(prompt_ids(store))
+        imported = imported_summary(store)
     newest = known[-1].round if known else 0
     next_step = _next_step(total, summaries, newest, workspace)
-    return LoopStatus(prompts=total, rounds=rounds, next_step=next_step)
+    return LoopStatus(
+        prompts=total,
+        rounds=rounds,
+        imported=imported if imported.responses else None,
+        next_step=next_step,
+    )
 
 
 def _counts(summary: RoundSummary | None) -> dict[str, int]:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Self, assert_never
 
 IMPORTED_VOTES = "imported votes"
+IMPORTED_LABELER = "imported:"  # what the names of those who voted elsewhere begin with
 IMPORTED_ROUND = -1  # of answers and pairs that no policy of this workspace gave
 
 
@@ -228,7 +229,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two answers to one prompt, in canonical order (first id < second id)."""
+    """Two answers to one prompt, in canonical order: first id < second id.
+
+    Pairs that came with their votes keep the order of their source, so that figures published
+    about them, some of which depend on it, come out again.
+    """
 
     id: str
     prompt_id: str
@@ -240,7 +245,8 @@ class Pair:
     created_at: datetime
 
     def __post_init__(self) -> None:
-        if self.first >= self.second:
+        ordered = self.first < self.second or self.strategy == IMPORTED_VOTES
+        if not ordered or self.first == self.second:
             raise ValueError("a pair holds two different responses in ascending order of id")
 
     @staticmethod

@@ -67,9 +67,9 @@ def api_tokens(store: Store) -> dict[str, ApiToken]:
     return {t.token_hash: t for t in store.read(ApiToken, "api_tokens_all")}
 
 
-def activities(store: Store, *, count: int = 200) -> list[Activity]:
-    """The end of the activity trail, newest first."""
-    return store.read(Activity, "activities_newest", count=count)
+def activities(store: Store, *, count: int = 200, skip: int = 0) -> list[Activity]:
+    """The end of the activity trail, newest first, without the newest `skip`."""
+    return store.read(Activity, "activities_newest", count=count + skip)[skip:]
 
 
 def team_versions(store: Store) -> tuple[int, ...]:
@@ -114,7 +114,7 @@ class GoldVote:
 
 
 def gold_votes(store: Store) -> list[GoldVote]:
-    """Votes on gold pairs, retired ones too, oldest first."""
+    """Votes on active gold pairs, oldest first: a retired one counts against nobody."""
     return [
         GoldVote(
             labeler=str(row["labeler"]),

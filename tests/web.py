@@ -1,9 +1,14 @@
 """The labeling server over one filled store, and clients that are signed in."""
 
+import socket
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+import uvicorn
 from factories import PASSWORD, fill_store, open_store
 from fastapi.testclient import TestClient
 
@@ -11,33 +16,9 @@ from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.rounds import RoundRunner
+from annotate.tokens import create_token
 
 ORIGIN = "http://testserver"
-ADMIN_ROUTES = [
-    ("GET", "/admin/"),
-    ("GET", "/admin/config"),
-    ("POST", "/admin/gradio_api/run/predict"),
-    ("POST", "/admin/gradio_api/queue/join"),
-    ("GET", "/docs"),
-    ("GET", "/openapi.json"),
-    ("GET", "/api/agreement"),
-    ("GET", "/api/status"),
-    ("GET", "/api/rounds"),
-    ("POST", "/api/rounds/generate"),
-    ("POST", "/api/rounds/train"),
-    ("POST", "/api/rounds/evaluate"),
-    ("POST", "/api/rounds/stop"),
-]
-LABELER_ROUTES = [
-    ("GET", "/label/"),
-    ("GET", "/label/config"),
-    ("GET", "/api/me"),
-    ("GET", "/api/pairs"),
-    ("GET", "/api/progress"),
-    ("GET", "/api/guidelines"),
-    ("POST", "/api/judgments"),
-    ("POST", "/api/undo"),
-]
 
 
 class Server:
@@ -71,6 +52,41 @@ class Server:
         elif name:
             client.cookies.set("pairloop_session", self.tokens[name])
         return client
+
+    def token(self, name: str) -> str:
+        """A new API token of this person."""
+        return create_token(self.store, name, label="test")
+
+
+@contextmanager
+def listening(app, port: int = 0):
+    """Serve an app with uvicorn, over real HTTP; gives its address."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    settings = uvicorn.Config(
+        app, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        listener.close()
+        assert not thread.is_alive()
+
+
+def sign_in(address: str, name: str, password: str = PASSWORD) -> httpx.Client:
+    """A browser that is signed in."""
+    client = httpx.Client(base_url=address, follow_redirects=False, timeout=30)
+    answer = client.post("/login", data={"name": name, "password": password})
+    assert answer.status_code == 303, answer.text
+    return client
 
 
 def decision(card, **changes):

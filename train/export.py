@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import ConflictError, NotReadyError
+from storage.imports import imported_policies
 from storage.pairs import consensus_by_pair, pairs
 from storage.policies import policies
 from storage.prompts import prompts
 from storage.records import RunKind, RunStatus, Split
 from storage.runs import RunLog
 from storage.store import Store, utc_now
-from train.rows import Row, export_row, texts_of
+from train.rows import Row, export_row, identical, texts_of
 from train.triplets import Drop, build_triplets
 
 _TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
         ("probability", pa.float64()),
         ("weight", pa.float64()),
         ("round", pa.int64()),
+        ("origin", pa.string()),
         ("policy_id", pa.string()),
         ("chosen_temperature", pa.float64()),
         ("rejected_temperature", pa.float64()),
@@ -62,7 +64,7 @@ tags: [preference, dpo, pairloop]
 # Human preferences on a policy's own answers
 
 {rows} preference pairs (`prompt`, `chosen`, `rejected` as conversations), made with pairloop:
-answers sampled from the policy itself, compared blind and side by side by people.
+{origins}.
 
 | split | pairs |
 | --- | --- |
@@ -85,8 +87,9 @@ answers sampled from the policy itself, compared blind and side by side by peopl
 ## Columns
 
 `agreement` is the share of a pair's votes that chose the chosen answer, `probability` the
-estimated probability that it is preferred (Beta(1, 1) prior), `policy_id` the policy both answers
-were sampled from. A prompt is in the same split in every round, by hash of its text.
+estimated probability that it is preferred (Beta(1, 1) prior). `origin` is `sampled` where both
+answers were sampled from the policy `policy_id`, and `imported` (round -1) where they came from
+elsewhere; then `policy_id` is where the chosen one came from. A prompt is in the same split in every round, by hash of its text.
 """
 
 
@@ -115,17 +118,27 @@ def export(store: Store, out: Path, *, agreement: str) -> Exported:
         run_id=run.run.id,
         now=utc_now(),
     )
-    if not built.triplets:
+    texts = texts_of(store, built.triplets)
+    rows = {
+        s.value: [export_row(t, texts) for t in built.of(s) if not identical(t, texts)]
+        for s in SPLITS
+    }
+    rows = {split: found for split, found in rows.items() if found}
+    if equal := sum(identical(t, texts) for t in built.triplets):
+        built.drops[Drop.IDENTICAL] = equal
+    if not rows:
         why = ", ".join(f"{n} {reason.value}" for reason, n in built.drops.items()) or "no pairs"
         run.event("nothing to export", status=RunStatus.FAILED)
         raise NotReadyError(
             f"There is nothing to export: no pair is settled on a preferred answer ({why}). "
             "Collect judgments with `pairloop annotate`."
         )
-    texts = texts_of(store, built.triplets)
-    rows = {s.value: [export_row(t, texts) for t in built.of(s)] for s in SPLITS}
-    rows = {split: found for split, found in rows.items() if found}
-    lineage = [f"| {p.round} | `{p.id}` | {p.method} | {p.base_model} |" for p in policies(store)]
+    used = {r.policy_id for r in texts.responses.values()}
+    sources = [p for p in imported_policies(store) if p.id in used]
+    lineage = [
+        f"| {p.round} | `{p.id}` | {p.method} | {p.base_model} |"
+        for p in [*policies(store), *sources]
+    ]
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -141,7 +154,7 @@ def export(store: Store, out: Path, *, agreement: str) -> Exported:
         shutil.rmtree(partial, ignore_errors=True)
         run.event("export failed", status=RunStatus.FAILED)
         raise
-    run.event(f"{len(built.triplets)} pairs exported", progress=1.0, status=RunStatus.DONE)
+    run.event(f"{sum(map(len, rows.values()))} pairs exported", progress=1.0, status=RunStatus.DONE)
     counts = {split: len(found) for split, found in rows.items()}
     return Exported(folder=out, rows=counts, drops=built.drops)
 
@@ -163,12 +176,23 @@ def _write(folder: Path, split: str, rows: list[Row]) -> None:
         file.writelines(lines)
 
 
+def _origins(rows: Mapping[str, list[Row]]) -> str:
+    """Where the answers come from, for the card's first sentence."""
+    counts = Counter(str(row["origin"]) for found in rows.values() for row in found)
+    ours = "answers sampled from the policy itself, compared blind and side by side by people"
+    if not counts["imported"]:
+        return ours
+    theirs = "answers and judgments imported from elsewhere"
+    return f"{counts['sampled']} with {ours}, {counts['imported']} with {theirs}"
+
+
 def _card(
     rows: Mapping[str, list[Row]], drops: Counter[Drop], agreement: str, lineage: list[str]
 ) -> str:
     return CARD.format(
         files="\n".join(f"  - split: {s}\n    path: data/{s}.parquet" for s in rows),
         rows=sum(len(found) for found in rows.values()),
+        origins=_origins(rows),
         splits="\n".join(f"| {split} | {len(found)} |" for split, found in rows.items()),
         agreement=agreement,
         drops="\n".join(f"- {n} pairs: {reason.replace('_', ' ')}" for reason, n in drops.items())

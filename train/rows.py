@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.prompts import prompts_by_id
-from storage.records import Prompt, Response, Triplet
+from storage.records import IMPORTED_ROUND, Prompt, Response, Triplet
 from storage.responses import responses_by_id
 from storage.store import Store
 
@@ -29,6 +29,11 @@ def texts_of(store: Store, triplets: Sequence[Triplet]) -> Texts:
         prompts=prompts_by_id(store, [t.prompt_id for t in triplets]),
         responses=responses_by_id(store, [r for t in triplets for r in (t.chosen, t.rejected)]),
     )
+
+
+def identical(triplet: Triplet, texts: Texts) -> bool:
+    """Whether chosen and rejected say the same: votes there are, but nothing to learn."""
+    return texts.responses[triplet.chosen].text == texts.responses[triplet.rejected].text
 
 
 def training_row(triplet: Triplet, texts: Texts) -> Row:
@@ -53,6 +58,7 @@ def export_row(triplet: Triplet, texts: Texts) -> Row:
         "probability": triplet.probability,
         "weight": triplet.weight,
         "round": triplet.round,
+        "origin": "imported" if triplet.round == IMPORTED_ROUND else "sampled",
         "policy_id": chosen.policy_id,
         "chosen_temperature": chosen.temperature,
         "rejected_temperature": rejected.temperature,

@@ -19,6 +19,7 @@ class Drop(StrEnum):
     BOTH_BAD = "both_bad"
     NOT_FOR_TRAINING = "not_for_training"  # evaluation, gold and repeat pairs
     TEST_PROMPT = "test_prompt"
+    IDENTICAL = "identical_answers"  # of two imported models: nothing to learn from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

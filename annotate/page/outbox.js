@@ -1,47 +1,17 @@
-// The labeling page. `element` is the gr.HTML component's element; label.html stands in it.
-// Cards come from GET /api/pairs, four ahead; a decision goes into the outbox (localStorage, one
-// entry each, under the labeler's name) and from there to POST /api/judgments. It leaves the
-// outbox when the server has acknowledged or refused it, so a lost connection loses nothing.
-
-const AHEAD = 4;
-const POLL_MS = 4000;
-const GUARD_MS = 150; // a second key this soon was meant for the card before
-
-if (window.pairloopPage) window.pairloopPage.abort(); // a remount runs this file again
-const page = (window.pairloopPage = new AbortController());
-
-const app = element.querySelector(".pl-app");
-const find = (selector) => app.querySelector(selector);
-const listen = (target, type, handler) =>
-  target.addEventListener(type, handler, { signal: page.signal });
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const cards = (n) => (n === 1 ? "1 pair" : n + " pairs");
-
-let me = null; // who is signed in
-let card = null; // the pair on the screen
-let buffer = []; // the pairs behind it
-let judged = new Map(); // decision key -> its card, to undo what was not sent yet
-let progress = null;
-let shownAt = 0;
-let awayMs = 0; // time the tab was hidden while this card was up
-let awaySince = null;
-let raw = false;
-let filling = false;
-let sending = false;
-let undoing = false;
-let leaving = false;
-let failures = 0; // sends that failed in a row
-let retryTimer = null;
-let pollTimer = null;
-let guidelines = null;
-
-// ---- the outbox -------------------------------------------------------------------------------
+// Decisions on their way to the server. A decision goes into the outbox (localStorage, one entry
+// each, under the labeler's name) and from there to POST /api/judgments. It leaves the outbox when
+// the server has acknowledged or refused it, so a lost connection loses nothing.
 
 const unkept = new Map(); // where localStorage is full or forbidden
 const prefix = () => "pairloop:outbox:" + me.name + ":";
 let sequence = 0;
+let sending = false;
+let leaving = false;
+let failures = 0; // sends that failed in a row
+let retryTimer = null;
 
 function outbox() {
+  if (!me) return [];
   const names = [...unkept.keys()];
   try {
     for (let i = 0; i < localStorage.length; i++) {
@@ -78,6 +48,12 @@ function dropEntry(name) {
   } catch {
     // it was in `unkept` only
   }
+}
+
+// Entries sort by time, then by the order in which this page made them.
+function entryName(key) {
+  sequence += 1;
+  return prefix() + String(Date.now()).padStart(15, "0") + String(sequence).padStart(6, "0") + ":" + key;
 }
 
 function newKey() {
@@ -132,6 +108,7 @@ async function send() {
         dropEntry(names[0]);
         failures = 0;
         progress = answer.progress;
+        tellFeedback(entry.body.key, answer.feedback);
       } catch (error) {
         if (!(error instanceof Refused)) {
           failures += 1;
@@ -141,38 +118,12 @@ async function send() {
         dropEntry(names[0]);
         judged.delete(entry.body.key);
         complain("One decision was not stored: " + error.message);
+        tellFeedback(entry.body.key, null);
       }
       showProgress();
     }
   } finally {
     sending = false;
     showStatus();
-  }
-}
-
-async function fill() {
-  if (filling || buffer.length >= AHEAD) return;
-  filling = true;
-  clearTimeout(pollTimer);
-  const held = () => {
-    const unsent = me ? outbox().map((name) => readEntry(name)?.body.presentation) : [];
-    return new Set([card?.presentation, ...buffer.map((c) => c.presentation), ...unsent]);
-  };
-  try {
-    const have = [...held()].filter(Boolean).map(encodeURIComponent).join(",");
-    const answer = await call("/api/pairs?count=" + (AHEAD - buffer.length) + "&have=" + have);
-    const known = held();
-    buffer.push(...answer.pairs.filter((c) => !known.has(c.presentation)));
-    if (!outbox().length) progress = answer.progress;
-    if (!card) next();
-    showProgress();
-    if (!card) pollTimer = setTimeout(fill, POLL_MS);
-    if (!card) idle("Nothing to label right now", "New pairs show up here by themselves.");
-  } catch (error) {
-    if (page.signal.aborted) return;
-    pollTimer = setTimeout(fill, 2000);
-    if (!card) idle("Waiting for the server", "Your decisions are kept in this browser.");
-  } finally {
-    filling = false;
   }
 }

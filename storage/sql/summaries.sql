@@ -32,7 +32,9 @@ vote_counts as (
         count(*) filter (where p.purpose = 'train') as votes
     from judgments as j
     inner join pairs as p on p.id = j.pair_id
+    left join labelers as l on l.name = j.labeler
     where j.verdict <> 'skip'
+        and coalesce(l.kind, 'human') <> 'model'
     group by p.round
 ),
 

@@ -159,7 +159,7 @@ where list_contains($tags, t.tag)
 order by t.tag, p.id;
 
 -- name: gold_votes
--- Every counting vote on a gold pair, oldest first, with what it should have been.
+-- Every counting vote on an active gold pair, oldest first, with what it should have been.
 select
     j.labeler,
     j.pair_id,
@@ -170,6 +170,7 @@ select
 from judgments as j
 inner join gold as g on g.pair_id = j.pair_id
 where j.verdict <> 'skip'
+    and g.active
 order by j.created_at, j.id;
 
 -- name: repeat_votes

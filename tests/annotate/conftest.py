@@ -1,6 +1,7 @@
 """Servers for the tests of the routes."""
 
 import pytest
+from browsing import CHROMIUM, FLAGS, LabelingServer
 from web import Server
 
 
@@ -18,3 +19,31 @@ def own(tmp_path, monkeypatch):
     made = Server(tmp_path)
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def labeling(tmp_path):
+    """Starts labeling servers and ends them after the test."""
+    made = []
+
+    def start(**settings):
+        folder = tmp_path / f"server-{len(made)}"
+        folder.mkdir()
+        made.append(LabelingServer(folder, **settings))
+        return made[-1]
+
+    yield start
+    for server in made:
+        if server.thread.is_alive():
+            server.down()

@@ -1,5 +1,7 @@
 """Accounts and sign-ins, on a real store and with real hashes."""
 
+import hashlib
+import hmac
 from datetime import timedelta
 
 import pytest
@@ -59,6 +61,22 @@ def test_only_the_right_name_and_password_of_an_active_account_sign_in(store):
     assert check_password(store, "linked", "") is None
     disable_labeler(store, "ann")
     assert check_password(store, "ann", PASSWORD) is None
+
+
+def test_a_wrong_name_takes_the_same_work_as_a_wrong_password(store, monkeypatch):
+    """So that the time an answer takes does not tell who has an account."""
+    add_labeler(store, "ann", password=PASSWORD)
+    add_labeler(store, "linked", password=None)
+    add_labeler(store, "gone", password=PASSWORD)
+    disable_labeler(store, "gone")
+    hashed, compared = [], []
+    scrypt, compare = hashlib.scrypt, hmac.compare_digest
+    monkeypatch.setattr(hashlib, "scrypt", lambda *a, **k: hashed.append(k["n"]) or scrypt(*a, **k))
+    monkeypatch.setattr(hmac, "compare_digest", lambda *a: compared.append(1) or compare(*a))
+    for name in ("ann", "linked", "gone", "nobody", ""):
+        assert check_password(store, name, "wrong") is None
+    assert hashed == [2**14] * 5
+    assert len(compared) == 5
 
 
 def test_passwords_of_any_script_sign_in(store):
@@ -155,3 +173,8 @@ def test_an_account_given_out_again_does_not_revive_its_old_sessions(store):
     add_labeler(store, "ann", password=None, role=Role.LABELER)
     assert session_labeler(store, token) is None
     assert session_labeler(store, start_session(store, "ann", hours=1)).role is Role.LABELER
+
+
+def test_nobody_can_take_the_name_of_somebody_imported(store):
+    with pytest.raises(InputError, match="imported"):
+        add_labeler(store, "imported:votes:7", password=None)

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +21,8 @@ from annotate.render import (
 )
 from storage.records import Message
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "ui_samples.jsonl"
+BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
+SAMPLES = Path(os.environ.get("PAIRLOOP_SHARED_DATA", BESIDE)) / "ui_samples.jsonl"
 
 TAGS = {
     "div",
@@ -353,6 +355,15 @@ def test_colours_exist_for_light_and_dark():
     assert ".pl-code .hl-k" in css
     assert ".dark .pl-code .hl-k" in css
     assert "url(" not in css
+
+
+def test_list_items_keep_the_numbers_they_were_written_with():
+    items = re.findall(r"<li[^>]*>", render_markdown("1. a\n1. b\n2. c\n5. d"))
+    assert items == ["<li>", '<li value="1">', "<li>", '<li value="5">']
+
+
+def test_a_placeholder_in_dollars_is_no_formula():
+    assert "<math" not in render_markdown("Hello $NAME$!")
 
 
 def sample_texts():

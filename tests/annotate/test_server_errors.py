@@ -44,7 +44,7 @@ def test_a_store_that_does_not_answer_asks_to_try_again(own, monkeypatch):
 
 def test_a_body_may_not_be_huge(server):
     client = server.client("ann")
-    answer = client.post("/api/judgments", content=b"x" * 300_000)
+    answer = client.post("/api/judgments", content=b"x" * 1_100_000)
     assert answer.status_code == 413
 
     def endless():
@@ -90,11 +90,13 @@ def test_the_admin_numbers(own):
 
 def test_the_admin_page_shows_hostile_names_as_text(own):
     from annotate.accounts import add_labeler
-    from annotate.admin_page import live_html, policies_html, progress_html
+    from annotate.admin_progress import progress_html
+    from annotate.admin_rounds import live_html, policies_html
     from annotate.overview import overview
 
     add_labeler(own.store, "<img src=x onerror=alert(1)>", password=None)
-    shown = progress_html(overview(own.store, own.config)) + policies_html(own.store)
+    shown = progress_html(overview(own.store, own.config), own.desk.queue_states())
+    shown += policies_html(own.store)
     assert "<img" not in shown
     assert "&lt;img src=x" in shown
     runner = finished(own.folder, "print('<script>alert(1)</script>')")

@@ -4,7 +4,7 @@ import pytest
 from factories import PASSWORD
 from web import Server
 
-from annotate.web_login import Attempts
+from annotate.signing_in import Attempts
 
 
 def test_signing_in_sets_a_cookie_scripts_cannot_read(server):

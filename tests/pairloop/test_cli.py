@@ -14,11 +14,17 @@ import pytest
 COMMANDS = [
     ["init"],
     ["prompts", "add"],
+    ["import"],
     ["generate"],
     ["annotate"],
     ["labelers", "add"],
     ["labelers", "list"],
     ["labelers", "disable"],
+    ["labelers", "enable"],
+    ["labelers", "pause"],
+    ["labelers", "resume"],
+    ["labelers", "token"],
+    ["judge"],
     ["agreement"],
     ["export"],
     ["train"],
@@ -211,20 +217,3 @@ def test_a_workspace_of_a_newer_version_is_left_alone(workspace):
         connection.execute("insert into schema_versions values (99, now()::timestamp)")
 
     refused(pairloop("status", "-w", str(workspace)), "newer pairloop", "Update pairloop")
-
-
-def test_labelers_are_added_listed_and_disabled(workspace):
-    add = ("labelers", "add", "ann", "--password-stdin", "-w", str(workspace))
-    assert pairloop(*add, text="a long password\n").returncode == 0
-    refused(pairloop(*add, text="a long password\n"), "already a labeler 'ann'")
-    short = ("labelers", "add", "bob", "--password-stdin", "-w", str(workspace))
-    refused(pairloop(*short, text="short\n"), "needs 8 or more")
-    assert pairloop("labelers", "disable", "ann", "-w", str(workspace)).returncode == 0
-
-    listed = json.loads(pairloop("labelers", "list", "--json", "-w", str(workspace)).stdout)
-
-    assert listed == {
-        "labelers": [{"name": "ann", "role": "labeler", "kind": "human", "active": False}]
-    }
-    database = (workspace / "pairloop.duckdb").read_bytes()
-    assert b"a long password" not in database

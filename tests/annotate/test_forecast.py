@@ -1,0 +1,45 @@
+"""Votes still wanted, and when they will be in."""
+
+import pytest
+from factories import NOW, fill_store, make_judgment, open_store
+
+from annotate.config import AnnotateConfig
+from annotate.consensus import settle
+from annotate.forecast import forecast, wanted_under
+from storage.records import Verdict
+from storage.store import utc_now
+
+FIRST, SECOND = Verdict.FIRST, Verdict.SECOND
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path) as made:
+        yield made
+
+
+def test_wanted_votes_count_tie_breakers_once_they_are_due(store):
+    pairs = fill_store(store, pairs=4).pairs
+    config = AnnotateConfig()
+    minute = (utc_now() - NOW).total_seconds() / 60 - 120
+    store.append(
+        [
+            make_judgment(pairs[0], "ann", FIRST, minute=minute),
+            make_judgment(pairs[0], "bob", FIRST, minute=minute),
+            make_judgment(pairs[1], "ann", FIRST, minute=minute),
+            make_judgment(pairs[1], "bob", SECOND, minute=minute),
+        ]
+    )
+    settle(store, config)
+    # the first pair is settled, the second wants its third vote, the others want two each
+    three = AnnotateConfig(votes_per_pair=3)
+    assert wanted_under(store, config, three, AnnotateConfig(tie_breaker=False)) == [5, 8, 4]
+    found = forecast(store, config)
+    assert found.per_hour == pytest.approx(2.0, rel=0.01)
+    assert found.hours == pytest.approx(2.5, rel=0.01)
+
+
+def test_without_a_vote_in_the_last_day_there_is_no_forecast(store):
+    pairs = fill_store(store, pairs=4).pairs
+    store.append([make_judgment(pairs[0], "ann", FIRST)])
+    assert forecast(store, AnnotateConfig()).hours is None
