@@ -35,8 +35,12 @@ class Meetings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelerMatrix:
-    """A heat map's data, symmetric; nan where two labelers share too few pairs, and on the diagonal."""
+    """A heat map's data, symmetric; nan where two labelers share too few pairs, and on the diagonal.
 
+    labeler_L: whose rows these are, by code in ascending order.
+    """
+
+    labeler_L: Ints
     shared_L_L: Ints
     agreement_L_L: Floats
     kappa_L_L: Floats
@@ -114,27 +118,34 @@ def cohen_estimate(table_V_V: Floats, *, seed: int = 0, resamples: int = RESAMPL
     )
 
 
-def labeler_matrix(votes: Votes, *, least: int = MIN_PAIRS) -> LabelerMatrix:
-    """Agreement and Cohen's kappa of every two labelers with `least` shared pairs or more."""
-    met = meetings_of(votes)
+def labeler_matrix(votes: Votes, *, least: int = MIN_PAIRS, most: int = 500) -> LabelerMatrix:
+    """Agreement and Cohen's kappa of every two labelers with `least` shared pairs or more.
+
+    most: with more labelers than this, those with the most votes.
+    """
+    votes_L = np.bincount(votes.labeler_N, minlength=votes.labelers)
+    who_L = np.sort(np.argsort(-votes_L, kind="stable")[:most])
+    row_of = np.full(votes.labelers, -1, dtype=np.int64)
+    row_of[who_L] = np.arange(len(who_L))
+    chosen = votes.only(row_of[votes.labeler_N] >= 0)
+    met = meetings_of(chosen)
+    one, other = row_of[met.one_M], row_of[met.other_M]
     n_M = met.table_M_V_V.sum(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         agreement_M = np.trace(met.table_M_V_V, axis1=1, axis2=2) / n_M
     enough = n_M >= least
+
+    def square(value_M: Floats, fill: float) -> Floats:
+        found = np.full((len(who_L), len(who_L)), fill, dtype=np.float64)
+        found[one, other] = found[other, one] = value_M
+        return found
+
     return LabelerMatrix(
-        shared_L_L=_square(votes.labelers, met, n_M, 0).astype(np.int64),
-        agreement_L_L=_square(votes.labelers, met, np.where(enough, agreement_M, np.nan), np.nan),
-        kappa_L_L=_square(
-            votes.labelers, met, np.where(enough, cohen_kappa(met.table_M_V_V), np.nan), np.nan
-        ),
+        labeler_L=who_L,
+        shared_L_L=square(n_M, 0).astype(np.int64),
+        agreement_L_L=square(np.where(enough, agreement_M, np.nan), np.nan),
+        kappa_L_L=square(np.where(enough, cohen_kappa(met.table_M_V_V), np.nan), np.nan),
     )
-
-
-def _square(labelers: int, met: Meetings, value_M: Floats, fill: float) -> Floats:
-    square = np.full((labelers, labelers), fill, dtype=np.float64)
-    square[met.one_M, met.other_M] = value_M
-    square[met.other_M, met.one_M] = value_M
-    return square
 
 
 def against_rest(votes: Votes, *, seed: int = 0, resamples: int = RESAMPLES) -> list[AgainstRest]:

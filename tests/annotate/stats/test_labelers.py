@@ -88,6 +88,17 @@ def test_two_labelers_with_few_pairs_in_common_have_no_number():
     assert np.isnan(matrix.kappa_L_L[0, 1])  # both said the same one thing throughout
 
 
+def test_of_many_labelers_those_with_the_most_votes_are_shown():
+    votes = random_votes(2, pairs=100)
+    whole, part = labeler_matrix(votes), labeler_matrix(votes, most=3)
+    counts = np.bincount(votes.labeler_N)
+    assert whole.labeler_L.tolist() == list(range(7))
+    assert part.labeler_L.tolist() == sorted(np.argsort(-counts, kind="stable")[:3])
+    rows = np.ix_(part.labeler_L, part.labeler_L)
+    np.testing.assert_array_equal(part.shared_L_L, whole.shared_L_L[rows])
+    np.testing.assert_array_equal(part.kappa_L_L, whole.kappa_L_L[rows])
+
+
 def test_each_labeler_against_the_rest():
     votes = random_votes(5, pairs=200)
     rows = list(zip(votes.pair_N, votes.labeler_N, votes.verdict_N, strict=True))
