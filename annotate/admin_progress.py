@@ -6,11 +6,10 @@ import gradio as gr
 
 from annotate.admin_access import QUIET, AdminContext
 from annotate.admin_html import Raw, badge, code, section, share_bar, span, table, tile, tiles
-from annotate.agreement import Estimate
 from annotate.charts import Bar, interval_bars, line_chart
 from annotate.forecast import Forecast
-from annotate.gold import wilson
 from annotate.overview import Overview, overview
+from annotate.stats.estimate import Estimate, wilson
 from storage.records import LabelerKind
 from storage.summaries import RoundSummary
 

@@ -1,169 +1,84 @@
-"""How much labelers agree, on stored order, with ties as a verdict of their own.
+"""How much people agree: which votes enter, and what annotate/stats makes of them.
 
-Input is the votes table (one row per counting vote). A pair enters with two or more votes.
-Intervals are 95 % percentile bootstrap intervals, resampling pairs.
+Votes are compared in the pair's stored order, with ties as a verdict of their own. A figure that
+rests on fewer than MIN_PAIRS pairs with two votes is None.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from annotate.config import Distribution
 from annotate.consensus import planned_votes
+from annotate.stats.coefficients import agreement_of
+from annotate.stats.consensus_model import crowd_tests, flip_rate
+from annotate.stats.estimate import Estimate, Floats, Ints
+from annotate.stats.labelers import against_rest, labeler_matrix
+from annotate.stats.votes import Votes, degree_codes, verdict_codes, votes_of
 from storage import judgments as judging
-from storage.records import IMPORTED_VOTES, Purpose, Side, Verdict
+from storage.records import IMPORTED_VOTES, Purpose, Side
 from storage.store import Store
 
-VERDICTS = [Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD]
-MIN_PAIRS = 10  # below this there is "not enough data" instead of a number
-RESAMPLES = 1000
-
-Counts = npt.NDArray[np.float64]  # counts_P_V: votes per pair and verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A statistic in its own unit with its interval; None where the data are too few.
-
-    n: pairs that it rests on; where people are compared, those with two or more votes.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
+FALSE_ALARMS = 0.01  # the chance that the test against the crowd accuses anybody wrongly, in all
+MATRIX_LABELERS = 100  # with more, those with the most votes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelerAgreement:
-    """One labeler against everybody else on the same pairs."""
+    """One labeler against everybody else on the same pairs.
+
+    median_seconds: None where all votes were imported without a time.
+    agreement: share of vote pairs with others that agree; against_rest has it with its interval,
+    over the pairs shared with others, and kappa has it beyond chance.
+    crowd_alarm_at: after how many of the crowd_votes tested the votes no longer passed for the
+    crowd's; crowd_evidence: how many times likelier than the crowd's votes they are now.
+    """
 
     labeler: str
     votes: int
-    median_seconds: float
-    agreement: float | None  # share of vote pairs with others that agree
+    median_seconds: float | None
+    agreement: float | None
     vote_pairs: int
+    against_rest: Estimate
+    kappa: float | None
     left_share: float | None  # of the votes that prefer a side; 0.5 is unbiased
+    crowd_votes: int
+    crowd_alarm_at: int | None
+    crowd_evidence: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Labeler by labeler, symmetric; None on the diagonal and below MIN_PAIRS shared pairs."""
+
+    labelers: list[str]
+    shared: list[list[int]]
+    agreement: list[list[float | None]]
+    kappa: list[list[float | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementReport:
-    """What `pairloop agreement` shows."""
+    """What `pairloop agreement` shows.
+
+    both_bad: votes that the ordinal alpha leaves out, because they have no place on its scale.
+    flip_rate: how often one vote is wrong, from the agreement without ties.
+    """
 
     observed_agreement: Estimate
     observed_agreement_without_ties: Estimate
     alpha_nominal: Estimate
+    alpha_ordinal: Estimate
+    fleiss_kappa: Estimate
+    gwet_ac1: Estimate
+    flip_rate: Estimate
     judgments: int
     pairs: int
+    both_bad: int
     labelers: list[LabelerAgreement]
-
-
-def count_votes(table: pa.Table) -> Counts:
-    """counts_P_V of the pairs in the table, columns in the order of VERDICTS."""
-    if table.num_rows == 0:
-        return np.zeros((0, len(VERDICTS)))
-    pair = table["pair_id"].combine_chunks().dictionary_encode()
-    codes = np.asarray(pair.indices)
-    columns = {v.value: i for i, v in enumerate(VERDICTS)}
-    verdict = np.array([columns[v] for v in table["verdict"].to_pylist()])
-    counts = np.zeros((len(pair.dictionary), len(VERDICTS)))
-    np.add.at(counts, (codes, verdict), 1)
-    return counts
-
-
-def observed_agreement(counts_P_V: Counts) -> float:
-    """Share of agreeing vote pairs among all vote pairs on the same pair; nan if there are none."""
-    n_P = counts_P_V.sum(axis=1)
-    agreeing = (counts_P_V * (counts_P_V - 1)).sum()
-    possible = (n_P * (n_P - 1)).sum()
-    return float(agreeing / possible) if possible else float("nan")
-
-
-def alpha_nominal(counts_P_V: Counts) -> float:
-    """Krippendorff's alpha, nominal (Krippendorff 2011, "Computing Krippendorff's
-    Alpha-Reliability", section C).
-
-    nan when no pair has two votes, and when every vote is the same: without variation there is
-    nothing that chance could have got wrong, so the ratio is undefined.
-    """
-    return float(_alpha(_alpha_sums(counts_P_V).sum(axis=0)))
-
-
-def _alpha_sums(counts_P_V: Counts) -> Counts:
-    """Per pair: the agreeing share of its coincidences, then its pairable votes per verdict."""
-    n_P = counts_P_V.sum(axis=1)
-    pairable = n_P >= 2
-    c, n = counts_P_V[pairable], n_P[pairable]
-    agreeing = (c * (c - 1)).sum(axis=1) / (n - 1)
-    return np.column_stack([agreeing, c])
-
-
-def _alpha(sums: Counts) -> Counts:
-    """Alpha of summed `_alpha_sums`; the last axis is [agreeing, votes per verdict...]."""
-    agreeing, n_V = sums[..., 0], sums[..., 1:]
-    n = n_V.sum(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = 1 - agreeing / n
-        expected = 1 - (n_V * (n_V - 1)).sum(axis=-1) / (n * (n - 1))
-        result: Counts = np.where(expected > 0, 1 - observed / expected, np.nan)
-    return result
-
-
-def ratio(sums: Counts) -> Counts:
-    """Sums of [numerator, denominator] as their ratio; the last axis is those two."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result: Counts = sums[..., 0] / sums[..., 1]
-    return result
-
-
-def estimate(
-    per_pair: Counts, value_of: Callable[[Counts], Counts] = ratio, *, seed: int
-) -> Estimate:
-    """Point value and bootstrap interval of a function of sums over pairs."""
-    n = len(per_pair)
-    if n < MIN_PAIRS:
-        return Estimate(value=None, low=None, high=None, n=n)
-    rng = np.random.default_rng(seed)
-    resampled = np.empty((RESAMPLES, per_pair.shape[1]))
-    for i in range(RESAMPLES):
-        weights = np.bincount(rng.integers(0, n, n), minlength=n)
-        resampled[i] = weights @ per_pair
-    point = float(value_of(per_pair.sum(axis=0)))
-    draws = value_of(resampled)
-    draws = draws[np.isfinite(draws)]
-    if not np.isfinite(point) or not len(draws):
-        return Estimate(value=None, low=None, high=None, n=n)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(value=point, low=float(low), high=float(high), n=n)
-
-
-def agreement_estimate(counts_P_V: Counts, *, seed: int = 0) -> Estimate:
-    """Observed agreement with its interval."""
-    n_P = counts_P_V.sum(axis=1)
-    c, n = counts_P_V[n_P >= 2], n_P[n_P >= 2]
-    sums = np.column_stack([(c * (c - 1)).sum(axis=1), n * (n - 1)])
-    return estimate(sums, seed=seed)
-
-
-def alpha_estimate(counts_P_V: Counts, *, seed: int = 0) -> Estimate:
-    """Krippendorff's nominal alpha with its interval."""
-    return estimate(_alpha_sums(counts_P_V), _alpha, seed=seed)
-
-
-def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
-    """The report of a votes table (storage.judgments.votes)."""
-    counts = count_votes(table)
-    return AgreementReport(
-        observed_agreement=agreement_estimate(counts, seed=seed),
-        observed_agreement_without_ties=agreement_estimate(counts[:, :2], seed=seed),
-        alpha_nominal=alpha_estimate(counts, seed=seed),
-        judgments=table.num_rows,
-        pairs=len(counts),
-        labelers=_per_labeler(table),
-    )
+    matrix: Matrix
 
 
 def agreement_report(
@@ -175,47 +90,132 @@ def agreement_report(
     counting them would make people look less agreed than they are.
     """
     table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
-    keep = np.array([kind != "model" for kind in table["kind"].to_pylist()], dtype=bool)
-    if config.tie_breaker or config.stop_at is not None:
-        keep &= np.asarray(table["place"]) <= _unprompted_votes(table, config)
+    table = table.filter(pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
     if round_number is not None:
-        keep &= np.asarray(table["round"]) == round_number
-    return report_of(table.filter(pa.array(keep, type=pa.bool_())))
+        table = table.filter(pc.equal(table["round"], round_number))
+    if config.tie_breaker or config.stop_at is not None:
+        keep = np.asarray(table["place"]) <= _unprompted_votes(table, config)
+        table = table.filter(pa.array(keep, type=pa.bool_()))
+    return report_of(table)
 
 
-def _unprompted_votes(table: pa.Table, config: Distribution) -> Counts:
+def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
+    """The report of a votes table (storage.judgments.votes), all of whose rows count."""
+    pair_N, _ = _codes(table["pair_id"])
+    labeler_N, names = _codes(table["labeler"])
+    votes = _votes(table, pair_N, labeler_N)
+    found = agreement_of(votes, seed=seed)
+    return AgreementReport(
+        observed_agreement=found.observed_agreement,
+        observed_agreement_without_ties=found.observed_agreement_without_ties,
+        alpha_nominal=found.alpha_nominal,
+        alpha_ordinal=found.alpha_ordinal,
+        fleiss_kappa=found.fleiss_kappa,
+        gwet_ac1=found.gwet_ac1,
+        flip_rate=flip_rate(found.observed_agreement_without_ties),
+        judgments=found.judgments,
+        pairs=found.pairs,
+        both_bad=found.both_bad,
+        labelers=_per_labeler(
+            table, votes, names, project=found.observed_agreement_without_ties.value, seed=seed
+        ),
+        matrix=_matrix(votes, names),
+    )
+
+
+def _unprompted_votes(table: pa.Table, config: Distribution) -> Floats:
     """Per vote, how many votes its pair was to get however they turned out."""
-    pairs = zip(*(table[c].to_pylist() for c in ("pair_id", "purpose", "strategy")), strict=True)
-    limits: list[float] = []
-    for pair_id, purpose, strategy in pairs:
-        if strategy == IMPORTED_VOTES:
-            limits.append(np.inf)
-            continue
-        planned = planned_votes(pair_id, Purpose(purpose), strategy, config)
-        # Stopping on the posterior asks on where votes differ: the first two are free of that.
-        limits.append(min(planned, 2) if config.stop_at is not None else planned)
-    return np.array(limits, dtype=np.float64)
+    pair_N, ids = _codes(table["pair_id"])
+    _, at_P = np.unique(pair_N, return_index=True)
+    about = table.select(["purpose", "strategy"]).take(at_P)
+    limit_P = np.full(len(ids), np.inf)
+    rows = zip(ids, about["purpose"].to_pylist(), about["strategy"].to_pylist(), strict=True)
+    for p, (pair_id, purpose, strategy) in enumerate(rows):
+        if strategy != IMPORTED_VOTES:
+            planned = planned_votes(pair_id, Purpose(purpose), strategy, config)
+            # Stopping on the posterior asks on where votes differ: the first two are free of that.
+            limit_P[p] = min(planned, 2) if config.stop_at is not None else planned
+    return np.asarray(limit_P[pair_N])
 
 
-def _per_labeler(table: pa.Table) -> list[LabelerAgreement]:
-    frame = table.select(["pair_id", "labeler", "verdict", "seconds", "first_side"]).to_pandas()
-    sizes = frame.groupby("pair_id")["verdict"].transform("size")
-    same = frame.groupby(["pair_id", "verdict"])["verdict"].transform("size")
-    frame = frame.assign(others=sizes - 1, agreeing=same - 1)
-    sided = frame[frame["verdict"].isin([Verdict.FIRST.value, Verdict.SECOND.value])]
-    on_left = (sided["verdict"] == Verdict.FIRST.value) == (sided["first_side"] == Side.LEFT.value)
+def _codes(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+    """Places in the column's distinct values, and these in ascending order."""
+    encoded = pc.dictionary_encode(column.combine_chunks())
+    values: list[str] = encoded.dictionary.to_pylist()
+    order = sorted(range(len(values)), key=values.__getitem__)
+    place = np.empty(len(values), dtype=np.int64)
+    place[order] = np.arange(len(values))
+    return place[np.asarray(encoded.indices)], [values[i] for i in order]
+
+
+def _votes(table: pa.Table, pair_N: Ints, labeler_N: Ints) -> Votes:
+    verdict_N, verdicts = _codes(table["verdict"])
+    strength_N, strengths = _codes(pc.fill_null(table["strength"].cast(pa.string()), ""))
+    degrees = degree_codes([s or None for s in strengths])
+    return votes_of(
+        pair_N, labeler_N, verdict_codes(verdicts)[verdict_N], degree_N=degrees[strength_N]
+    )
+
+
+def _per_labeler(
+    table: pa.Table, votes: Votes, names: list[str], *, project: float | None, seed: int
+) -> list[LabelerAgreement]:
+    """project: the agreement without ties that the test against the crowd supposes; None: no test."""
+    rest = against_rest(votes, seed=seed)
+    made_at = np.asarray(table["created_at"].cast(pa.timestamp("us")).cast(pa.int64()))
+    tests = (
+        crowd_tests(
+            votes,
+            agreement=project,
+            order_N=made_at[votes.kept_N],
+            alpha=FALSE_ALARMS / max(1, len(names)),
+        )
+        if project is not None
+        else {}
+    )
+    seconds_N = np.asarray(table["seconds"], dtype=np.float64)[votes.kept_N]
+    strategy_N = pc.equal(table["strategy"], IMPORTED_VOTES)
+    imported_N = np.asarray(strategy_N.combine_chunks(), dtype=bool)[votes.kept_N]
+    timed_N = ~(imported_N & (seconds_N == 0))
+    side_N, sides = _codes(pc.fill_null(table["first_side"].cast(pa.string()), ""))
+    first_N = np.array([{Side.LEFT.value: 1, Side.RIGHT.value: -1}.get(s, 0) for s in sides])
+    shown_N = first_N[side_N][votes.kept_N] if len(votes) else np.empty(0, dtype=np.int64)
+    chosen_N = np.array([1, -1, 0, 0])[votes.verdict_N] * shown_N  # 1 left, -1 right
+    order = np.argsort(votes.labeler_N, kind="stable")
+    ends = np.cumsum(np.bincount(votes.labeler_N, minlength=votes.labelers))
     found = []
-    for labeler, group in frame.groupby("labeler"):
-        others = int(group["others"].sum())
-        left = on_left[sided["labeler"] == labeler]
+    for one in rest:
+        own = order[ends[one.labeler] - one.votes : ends[one.labeler]]
+        seconds, chosen = seconds_N[own][timed_N[own]], chosen_N[own]
+        sided = int((chosen != 0).sum())
+        test = tests.get(one.labeler)
         found.append(
             LabelerAgreement(
-                labeler=str(labeler),
-                votes=len(group),
-                median_seconds=float(group["seconds"].median()),
-                agreement=float(group["agreeing"].sum()) / others if others else None,
-                vote_pairs=others,
-                left_share=float(left.mean()) if len(left) else None,
+                labeler=names[one.labeler],
+                votes=one.votes,
+                median_seconds=float(np.median(seconds)) if len(seconds) else None,
+                agreement=one.agreeing / one.vote_pairs if one.vote_pairs else None,
+                vote_pairs=one.vote_pairs,
+                against_rest=one.agreement,
+                kappa=one.kappa,
+                left_share=int((chosen == 1).sum()) / sided if sided else None,
+                crowd_votes=len(test.log_evidence_N) if test else 0,
+                crowd_alarm_at=test.alarm_at if test else None,
+                crowd_evidence=test.evidence if test else None,
             )
         )
     return found
+
+
+def _matrix(votes: Votes, names: list[str]) -> Matrix:
+    found = labeler_matrix(votes, most=MATRIX_LABELERS)
+    return Matrix(
+        labelers=[names[i] for i in found.labeler_L],
+        shared=found.shared_L_L.tolist(),
+        agreement=_known(found.agreement_L_L),
+        kappa=_known(found.kappa_L_L),
+    )
+
+
+def _known(values_L_L: Floats) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else float(x) for x in row] for row in values_L_L]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from annotate.stats.estimate import wilson
 from storage import pairs as pairing
 from storage import team
 from storage.errors import InputError
@@ -133,16 +134,6 @@ def drift_of(votes: Sequence[bool]) -> Drift | None:
     before, now = sum(votes[:WINDOW]) / WINDOW, sum(votes[-WINDOW:]) / WINDOW
     low, high = wilson(sum(votes[-WINDOW:]), WINDOW)
     return Drift(before=before, now=now, low=low, high=high, drifted=not low <= before <= high)
-
-
-def wilson(successes: int, n: int, *, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval (Wilson 1927; Brown, Cai and DasGupta 2001, section 3.1.1)."""
-    if n == 0:
-        return 0.0, 1.0
-    share = successes / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _unanimous(consensus: Consensus, votes: int) -> Verdict | None:

@@ -12,18 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from annotate.agreement import Counts, Estimate, estimate
 from annotate.judge import Preferred, orders_of
+from annotate.stats.estimate import Estimate, Floats, Ints, estimate_of, kinds_of, ratio_of
+from annotate.stats.labelers import cohen_estimate
 from storage import judgments as judging
 from storage.judges import model_judgments
 from storage.records import Purpose, Verdict
 from storage.store import Store
-
-Codes = npt.NDArray[np.int64]
 
 FIRST_VOTES = 2  # per pair: those that were to come whatever the others said
 FIRST, SECOND, TIE = range(3)
@@ -82,22 +80,6 @@ def rows_of(models: pa.Table, votes: pa.Table, *, seed: int = 0) -> list[ModelRo
     ]
 
 
-def cohen_kappa(confusion: Counts) -> Counts:
-    """Kappa of flattened square tables of counts (Cohen 1960, "A Coefficient of Agreement for
-    Nominal Scales", formula 1); nan where chance alone would agree always.
-
-    The last axis is a table of model's verdict x people's verdict, row by row.
-    """
-    k = round(confusion.shape[-1] ** 0.5)
-    table = confusion.reshape(*confusion.shape[:-1], k, k)
-    n = table.sum(axis=(-1, -2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = np.trace(table, axis1=-2, axis2=-1) / n
-        chance = (table.sum(axis=-1) * table.sum(axis=-2)).sum(axis=-1) / n**2
-        result: Counts = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
-    return result
-
-
 def _coded(table: pa.Table | pd.DataFrame) -> pd.DataFrame:
     frame = table.to_pandas() if isinstance(table, pa.Table) else table
     return frame.assign(code=frame["verdict"].map(_CODES).astype("int64"))
@@ -119,8 +101,9 @@ def _row(
     votes = counts.reindex(shared["pair_id"]).to_numpy(dtype=np.float64)
     early = first_counts.reindex(shared["pair_id"], fill_value=0).to_numpy(dtype=np.float64)
 
-    def estimated(per_pair: Counts) -> Estimate:
-        return estimate(per_pair[per_pair[:, 1] > 0], seed=seed)
+    def estimated(per_pair: Floats) -> Estimate:
+        asked = per_pair[per_pair[:, 1] > 0]
+        return estimate_of(*kinds_of(asked), ratio_of, n=len(asked), seed=seed)
 
     return ModelRow(
         labeler=name,
@@ -133,7 +116,7 @@ def _row(
         vote_agreement_without_ties=estimated(_with_votes(code, early, ties=False)),
         people_agreement=estimated(_among_people(early)),
         people_agreement_without_ties=estimated(_among_people(early[:, :TIE])),
-        kappa=estimate(_confusion(code, votes), cohen_kappa, seed=seed),
+        kappa=cohen_estimate(_confusion(code, votes), seed=seed),
         position_consistency=estimated(_consistency(orders)),
         left_share=estimated(_left(orders)),
         longer_share=estimated(_longer(group, np.eye(3)[group["code"].to_numpy()])),
@@ -141,20 +124,20 @@ def _row(
     )
 
 
-def _majority(votes: Counts) -> Codes:
+def _majority(votes: Floats) -> Ints:
     """The verdict of more than half of a pair's votes; -1 where there is none."""
     more_than_half = 2 * votes.max(axis=1, initial=0) > votes.sum(axis=1)
     return np.where(more_than_half, votes.argmax(axis=1), -1)
 
 
-def _with_majority(code: Codes, votes: Counts, *, ties: bool = True) -> Counts:
+def _with_majority(code: Ints, votes: Floats, *, ties: bool = True) -> Floats:
     """Per pair: whether model and majority agree, and whether that is asked."""
     majority = _majority(votes)
     asked = majority >= 0 if ties else (majority >= 0) & (majority < TIE) & (code < TIE)
     return np.column_stack([asked & (majority == code), asked]).astype(np.float64)
 
 
-def _with_votes(code: Codes, votes: Counts, *, ties: bool = True) -> Counts:
+def _with_votes(code: Ints, votes: Floats, *, ties: bool = True) -> Floats:
     """Per pair: the share of its votes that agree with the model, and whether that is asked."""
     counted = votes if ties else votes[:, :TIE] * (code < TIE)[:, None]
     total = counted.sum(axis=1)
@@ -163,7 +146,7 @@ def _with_votes(code: Codes, votes: Counts, *, ties: bool = True) -> Counts:
     return np.column_stack([share, total > 0])
 
 
-def _among_people(votes: Counts) -> Counts:
+def _among_people(votes: Floats) -> Floats:
     """Per pair: the chance that two of its votes agree, and whether there are two."""
     n = votes.sum(axis=1)
     agreeing = (votes * (votes - 1)).sum(axis=1)
@@ -172,15 +155,15 @@ def _among_people(votes: Counts) -> Counts:
     return np.column_stack([share, possible > 0])
 
 
-def _confusion(code: Codes, votes: Counts) -> Counts:
-    """Per pair that has a majority: its one cell of the table of model x people, flattened."""
+def _confusion(code: Ints, votes: Floats) -> Floats:
+    """Pairs with a majority, by the model's verdict (row) and people's (column)."""
     majority = _majority(votes)
     known = majority >= 0
-    cells: Counts = np.eye(9)[3 * code[known] + majority[known]]
-    return cells
+    cells = np.bincount(3 * code[known] + majority[known], minlength=9)
+    return cells.reshape(3, 3).astype(np.float64)
 
 
-def _consistency(orders: Sequence[tuple[Preferred, Preferred]]) -> Counts:
+def _consistency(orders: Sequence[tuple[Preferred, Preferred]]) -> Floats:
     same = {
         (Preferred.LEFT, Preferred.RIGHT),
         (Preferred.RIGHT, Preferred.LEFT),
@@ -189,13 +172,13 @@ def _consistency(orders: Sequence[tuple[Preferred, Preferred]]) -> Counts:
     return np.array([[o in same, 1] for o in orders], dtype=np.float64).reshape(-1, 2)
 
 
-def _left(orders: Sequence[tuple[Preferred, Preferred]]) -> Counts:
+def _left(orders: Sequence[tuple[Preferred, Preferred]]) -> Floats:
     """Per pair: preferences for what was shown first, and preferences."""
     rows = [[o.count(Preferred.LEFT), len(o) - o.count(Preferred.TIE)] for o in orders]
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
-def _longer(pairs: pd.DataFrame, votes: Counts) -> Counts:
+def _longer(pairs: pd.DataFrame, votes: Floats) -> Floats:
     """Per pair: the share of its preferences that are for the longer answer, and if there are."""
     difference = (pairs["first_chars"] - pairs["second_chars"]).to_numpy()
     longer = np.where(difference > 0, votes[:, FIRST], votes[:, SECOND])

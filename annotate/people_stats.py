@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from annotate.config import Distribution
-from annotate.gold import wilson
+from annotate.stats.estimate import wilson
 from storage import people, team
 from storage.people import Tally
 from storage.records import LabelerKind, Role

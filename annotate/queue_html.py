@@ -80,11 +80,11 @@ def story_html(
         [
             one.labeler,
             "model" if one.kind is LabelerKind.MODEL else "",
-            "took it back" if one.withdrawn else _verdict(one),
-            _side(one),
+            "took it back" if one.withdrawn else verdict_words(one),
+            chosen_side(one),
             f"{one.seconds:.1f} s",
             f"version {one.guideline}" if one.guideline else "",
-            _remarks(one),
+            remarks(one),
             moment(one.created_at),
         ]
         for one in said
@@ -111,18 +111,21 @@ def _box(title: str, content: str) -> str:
     )
 
 
-def _verdict(one: Said) -> str:
+def verdict_words(one: Said) -> str:
+    """What somebody said of a pair, in stored order."""
     return SAYS[one.verdict] + (f" ({one.strength.value})" if one.strength else "")
 
 
-def _side(one: Said) -> str:
+def chosen_side(one: Said) -> str:
+    """The side of the screen of the answer that was preferred; "" for none, or where it is not known."""
     if one.first_side is None or one.verdict not in (Verdict.FIRST, Verdict.SECOND):
         return ""
     side: Side = one.first_side if one.verdict is Verdict.FIRST else one.first_side.swapped()
     return side.value
 
 
-def _remarks(one: Said) -> str:
+def remarks(one: Said) -> str:
+    """Answers to the further questions, flags, rationale and edited text."""
     parts = [f"{name}: {value}" for name, value in one.criteria.items()]
     parts += [f"flag: {flag}" for flag in one.flags]
     if one.rationale:

@@ -82,37 +82,39 @@ def prompts_add(
     )
 
 
-def agreement(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
-    """How much labelers agree, over all rounds."""
+def agreement(
+    *,
+    workspace: WorkspaceDir = Path(),
+    pair: Annotated[
+        str, typer.Option(help="Tell one pair's story instead: who said what of it.", metavar="ID")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """How much labelers agree, over all rounds, and how sure that is."""
     from annotate.agreement import agreement_report
     from annotate.judge_agreement import model_rows
     from annotate.settings import in_force
-    from pairloop.report import agreement_lines, model_table, table
+    from pairloop.agreement_text import agreement_text
+    from pairloop.pair_story import read_story, story_json, story_text
+    from pairloop.report import model_table
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
+    if pair:
+        with space.store() as store:
+            story = read_story(store, in_force(store, space.annotate), pair)
+        if as_json:
+            print(json.dumps(story_json(story)))
+        else:
+            story_text(story)
+        return
     with space.store() as store:
         report = agreement_report(store, in_force(store, space.annotate))
         models = model_rows(store)
     if as_json:
         print(json.dumps(asdict(report) | {"models": [asdict(row) for row in models]}))
         return
-    for line in agreement_lines(report):
-        print(line)
-    table(
-        "Labelers",
-        ["labeler", "votes", "median seconds", "agree with others", "prefer left"],
-        [
-            [
-                p.labeler,
-                p.votes,
-                f"{p.median_seconds:.1f}",
-                _percent(p.agreement),
-                _percent(p.left_share),
-            ]
-            for p in report.labelers
-        ],
-    )
+    agreement_text(report)
     for row in models:
         model_table(row)
     print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
@@ -127,7 +129,7 @@ def export(
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
     from annotate.settings import in_force
-    from pairloop.report import agreement_lines
+    from pairloop.agreement_text import agreement_lines
     from pairloop.workspace import open_workspace
     from train.export import export as write
 
@@ -158,7 +160,3 @@ def status(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
 
     status_table(state)
     print(f"Next: {state.next_step}")
-
-
-def _percent(share: float | None) -> str:
-    return "not enough data" if share is None else f"{100 * share:.1f} %"

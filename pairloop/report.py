@@ -15,20 +15,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
-from annotate.agreement import AgreementReport, Estimate
 from annotate.judge_agreement import ModelRow
+from annotate.stats.estimate import MIN_PAIRS, Estimate
 from pairloop.status import LoopStatus
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; numbers stand right."""
-    made = Table(title=title, title_justify="left")
+    made = Table(title=Text(title), title_justify="left")
     for i, column in enumerate(columns):
         numeric = bool(rows) and isinstance(rows[0][i], int | float)
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        made.add_row(*[str(cell) for cell in row])
+        # As Text: brackets in a name are no markup.
+        made.add_row(*[Text(str(cell)) for cell in row])
     # Where nobody's window sets the width, nothing is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(made)
 
@@ -40,26 +42,23 @@ def number(value: float | None, *, percent: bool = False) -> str:
     return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
 
 
-def estimate(found: Estimate, *, percent: bool) -> str:
-    """A statistic with its interval and what it rests on."""
+def too_few(found: Estimate) -> str:
+    """Why there is no number: too few pairs, or nothing that chance could have got wrong."""
+    if found.n < MIN_PAIRS:
+        return f"not enough data ({found.n} of {MIN_PAIRS} pairs)"
+    return "undefined: every vote is the same"
+
+
+def span(found: Estimate, *, percent: bool) -> str:
+    """The interval."""
+    return f"{number(found.low, percent=percent)} to {number(found.high, percent=percent)}"
+
+
+def estimate_cells(found: Estimate, *, percent: bool) -> tuple[str, str]:
+    """The value and the interval, or why there are none."""
     if found.value is None:
-        return f"not enough data ({found.n} pairs with two or more votes)"
-    low, high = number(found.low, percent=percent), number(found.high, percent=percent)
-    return (
-        f"{number(found.value, percent=percent)} (95 % interval {low} to {high}, {found.n} pairs)"
-    )
-
-
-def agreement_lines(report: AgreementReport) -> list[str]:
-    """The headline figures, one a line."""
-    return [
-        f"Observed agreement, tie a verdict: {estimate(report.observed_agreement, percent=True)}",
-        (
-            "Observed agreement, ties left out: "
-            f"{estimate(report.observed_agreement_without_ties, percent=True)}"
-        ),
-        f"Krippendorff's alpha, nominal: {estimate(report.alpha_nominal, percent=False)}",
-    ]
+        return too_few(found), ""
+    return number(found.value, percent=percent), span(found, percent=percent)
 
 
 _MODEL_FIGURES = {
@@ -81,13 +80,9 @@ def model_table(row: ModelRow) -> None:
     """One model that judges: how far it agrees with people, and its biases."""
     rows = []
     for name, words in _MODEL_FIGURES.items():
-        found: Estimate = getattr(row, name)
+        found = getattr(row, name)
         percent = name != "kappa"
-        if found.value is None:
-            rows.append([words, "not enough data", "", found.n])
-            continue
-        low, high = (number(x, percent=percent) for x in (found.low, found.high))
-        rows.append([words, number(found.value, percent=percent), f"{low} to {high}", found.n])
+        rows.append([words, *estimate_cells(found, percent=percent), found.n])
     model = f" ({row.model})" if row.model else ""
     title = f"{row.labeler}{model}: {row.judged} pairs judged, {row.shared} of them by people too"
     table(title, ["figure", "value", "95 % interval", "pairs"], rows)

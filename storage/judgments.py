@@ -26,8 +26,8 @@ def events_of_people(store: Store) -> list[Judgment]:
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:
     """One row per counting vote.
 
-    Columns: pair_id, labeler, verdict, strength, seconds, round, purpose, strategy, first_side, kind, and
-    place (1 for the first person, or model, who has a vote on the pair).
+    Columns: pair_id, labeler, verdict, strength, seconds, created_at, round, purpose, strategy, first_side,
+    kind, and place (1 for the first person, or model, who has a vote on the pair).
     """
     return store.table("votes_by_pair", purposes=[p.value for p in purposes])
 

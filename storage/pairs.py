@@ -22,3 +22,9 @@ def pair_rows(store: Store) -> int:
 def consensus_by_pair(store: Store) -> dict[str, Consensus]:
     """Where every judged pair stands, by pair id."""
     return {c.pair_id: c for c in store.read(Consensus, "consensus_all")}
+
+
+def consensus_of_pair(store: Store, pair_id: str) -> Consensus | None:
+    """Where one pair stands; None where it was not judged."""
+    found = store.read(Consensus, "consensus_of_pair", pair_id=pair_id)
+    return found[0] if found else None

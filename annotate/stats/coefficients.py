@@ -9,14 +9,19 @@ when every vote is the same: nothing was there that chance could have got wrong.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from statistics import NormalDist
 
 import numpy as np
 
-from annotate.stats.estimate import RESAMPLES, Estimate, Floats, estimate_of, kinds_of, ratio_of
+from annotate.stats.estimate import (
+    RESAMPLES,
+    Estimate,
+    Floats,
+    Z,
+    estimate_of,
+    kinds_of,
+    ratio_of,
+)
 from annotate.stats.votes import LEVELS, Votes
-
-Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

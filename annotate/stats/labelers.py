@@ -1,7 +1,6 @@
 """Who agrees with whom: labeler by labeler, each against the rest, each with themselves."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from annotate.stats.estimate import (
     estimate_of,
     kinds_of,
     ratio_of,
+    wilson,
 )
 from annotate.stats.votes import VERDICTS, Votes, meeting_votes
 
@@ -57,6 +57,7 @@ class AgainstRest:
     labeler: int
     votes: int
     vote_pairs: int
+    agreeing: int  # of the vote pairs
     agreement: Estimate
     kappa: float | None
 
@@ -176,6 +177,7 @@ def against_rest(votes: Votes, *, seed: int = 0, resamples: int = RESAMPLES) -> 
                 labeler=int(labeler),
                 votes=int(votes_L[labeler]),
                 vote_pairs=int(others_N[shared].sum()),
+                agreeing=int(agreeing_N[shared].sum()),
                 agreement=estimate_of(
                     kinds, pairs_U, ratio_of, n=n, seed=seed, resamples=resamples
                 ),
@@ -202,11 +204,8 @@ def consistency_of(
 
 
 def share_of(some: int, n: int, *, least: int = MIN_PAIRS) -> Estimate:
-    """A share with Wilson's 95 % score interval (Wilson 1927; Brown, Cai and DasGupta 2001, 3.1.1)."""
+    """A share with Wilson's 95 % interval; none below `least`."""
     if n < max(least, 1):
         return Estimate.none(n)
-    z = NormalDist().inv_cdf(0.975)
-    share = some / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return Estimate(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n)
+    low, high = wilson(some, n)
+    return Estimate(value=some / n, low=low, high=high, n=n)

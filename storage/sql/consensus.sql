@@ -17,3 +17,23 @@ select
     created_at
 from consensus
 order by pair_id;
+
+-- name: consensus_of_pair
+-- Where one pair stands.
+select
+    pair_id,
+    verdict,
+    probability_first,
+    votes,
+    first_votes,
+    second_votes,
+    tie_votes,
+    both_bad_votes,
+    method,
+    settled,
+    reason,
+    closed,
+    events,
+    created_at
+from consensus
+where pair_id = $pair_id;

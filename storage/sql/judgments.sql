@@ -97,6 +97,7 @@ select
     j.verdict,
     j.strength,
     j.seconds,
+    j.created_at,
     p.round,
     p.purpose,
     p.strategy,

@@ -1,197 +1,218 @@
-"""Agreement: equal to published numbers and to the krippendorff package, and honest when unsure."""
+"""The agreement report of a store: of people's first votes on each pair, and of nothing else."""
 
-from pathlib import Path
+import json
+from dataclasses import asdict
+from datetime import timedelta
 
-import krippendorff
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from factories import NOW, fill_store, make_judgment, open_store
+from statistics_data import random_votes
 
-from annotate.agreement import (
-    MIN_PAIRS,
-    VERDICTS,
-    Estimate,
-    agreement_estimate,
-    alpha_estimate,
-    alpha_nominal,
-    count_votes,
-    observed_agreement,
-    report_of,
-)
-from storage.records import Side, Verdict
+from annotate.accounts import add_labeler
+from annotate.agreement import MATRIX_LABELERS, agreement_report, report_of
+from annotate.config import AnnotateConfig
+from annotate.stats.coefficients import agreement_of
+from annotate.stats.sizes import implied_accuracy
+from annotate.stats.votes import VERDICTS
+from storage.records import IMPORTED_VOTES, LabelerKind, Presentation, Side, Strength, Verdict
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 F, S, T, B, SKIP = Verdict
-
-# Rows are raters, columns are items, None is a rating not given.
-KRIPPENDORFF_2011_C = [
-    [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
-    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
-    [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
-    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
-]
-WIKIPEDIA = [
-    [None, None, None, None, None, 3, 4, 1, 2, 1, 1, 3, 3, None, 3],
-    [1, None, 2, 1, 3, 3, 4, 3, None, None, None, None, None, None, None],
-    [None, None, 2, 1, 3, 4, 4, None, 2, 1, 1, 3, 3, None, 4],
-]
-WORDS = [
-    ["pos", "neg", "neu", None],
-    ["pos", "neg", "neu", "pos"],
-    ["pos", "neg", "pos", "pos"],
-]
-ratings = st.integers(2, 6).flatmap(
-    lambda people: st.lists(
-        st.lists(st.sampled_from([None, F, S, T, B]), min_size=people, max_size=people),
-        min_size=2,
-        max_size=15,
-    )
-)  # one list per pair
+STRENGTHS = (None, Strength.SLIGHT, Strength.CLEAR, Strength.STRONG)
 
 
-def counts_of(raters: list[list[object]]) -> np.ndarray:
-    """counts_P_V of rows of raters."""
-    values = sorted({v for row in raters for v in row if v is not None})
-    return np.array([[column.count(v) for v in values] for column in zip(*raters, strict=True)])
+def table_of(rows, **same):
+    """A votes table of (pair, labeler, verdict, degree), one vote a minute."""
+    values = {
+        "seconds": 5.0,
+        "strategy": "random",
+        "first_side": Side.LEFT.value,
+        **same,
+    }
+    columns = {
+        "pair_id": pa.array([f"c1:{p}" for p, *_ in rows], type=pa.string()),
+        "labeler": pa.array([str(who) for _, who, *_ in rows], type=pa.string()),
+        "verdict": pa.array([v.value for *_, v, _ in rows], type=pa.string()),
+        "strength": pa.array([STRENGTHS[d] for *_, d in rows], type=pa.string()),
+        "created_at": pa.array(
+            [NOW + timedelta(minutes=i) for i in range(len(rows))], type=pa.timestamp("us")
+        ),
+    }
+    for name, value in values.items():
+        kind = pa.float64() if name == "seconds" else pa.string()
+        columns[name] = pa.array([value] * len(rows), type=kind)
+    return pa.table(columns)
 
 
-def table_of(pairs: list[list[Verdict | None]]) -> pa.Table:
-    """The votes table of lists of votes, one list per pair."""
+def rows_of(votes):
+    """Rows of arrays of votes, all strengths said."""
+    return [
+        (p, f"{who:03}", VERDICTS[v], abs(level))
+        for p, who, v, level in zip(
+            votes.pair_N, votes.labeler_N, votes.verdict_N, votes.level_N, strict=True
+        )
+    ]
+
+
+def test_every_figure_is_that_of_the_statistics_whatever_the_rows_order():
+    votes = random_votes(3, pairs=80)
+    rows = rows_of(votes)
+    expected = agreement_of(votes)
+    for turned in (rows, rows[::-1]):
+        report = report_of(table_of(turned))
+        for name in (
+            "observed_agreement",
+            "observed_agreement_without_ties",
+            "alpha_nominal",
+            "alpha_ordinal",
+            "fleiss_kappa",
+            "gwet_ac1",
+        ):
+            found, known = getattr(report, name), getattr(expected, name)
+            assert (found.value, found.n) == (pytest.approx(known.value, abs=1e-12), known.n)
+            assert found.low < found.value < found.high
+        assert (report.judgments, report.pairs) == (expected.judgments, expected.pairs)
+        assert report.both_bad == expected.both_bad
+        one_vote = implied_accuracy(expected.observed_agreement_without_ties.value)
+        assert report.flip_rate.value == pytest.approx(1 - one_vote)
+        assert [p.labeler for p in report.labelers] == [f"{i:03}" for i in range(7)]
+
+
+def test_each_person_is_counted_against_the_others():
+    votes = [[F, F, None], [F, S, None], [T, None, T], [S, None, None]]
     rows = [
-        {"pair_id": f"c1:{i}", "labeler": f"labeler {k}", "verdict": v.value}
-        for i, votes in enumerate(pairs)
-        for k, v in enumerate(votes)
-        if v is not None
+        (p, who, v, 0)
+        for p, said in enumerate(votes)
+        for who, v in zip(("ann", "bob", "cem"), said, strict=True)
+        if v
     ]
-    extra = {"seconds": 5.0, "first_side": Side.LEFT.value}
-    names = ["pair_id", "labeler", "verdict", *extra]
-    schema = pa.schema([(n, pa.float64() if n == "seconds" else pa.string()) for n in names])
-    return pa.Table.from_pylist([row | extra for row in rows], schema=schema)
-
-
-@pytest.mark.parametrize(
-    ("raters", "alpha"),
-    [(KRIPPENDORFF_2011_C, 0.743), (WIKIPEDIA, 0.691358), (WORDS, 0.722222)],
-    ids=["Krippendorff 2011, section C", "Wikipedia", "fast-krippendorff's tests"],
-)
-def test_alpha_is_the_published_one(raters, alpha):
-    """Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), gives three digits."""
-    assert alpha_nominal(counts_of(raters)) == pytest.approx(
-        alpha, abs=5e-4 if alpha == 0.743 else 5e-7
-    )
-
-
-@given(ratings)
-def test_alpha_is_that_of_the_krippendorff_package(pairs):
-    pairable = [[v for v in votes if v] for votes in pairs if sum(v is not None for v in votes) > 1]
-    assume(len({v for votes in pairable for v in votes}) > 1)
-    codes = [[np.nan if v is None else VERDICTS.index(v) for v in votes] for votes in pairs]
-    expected = krippendorff.alpha(
-        reliability_data=np.array(codes, dtype=float).T,
-        value_domain=[0, 1, 2, 3],
-        level_of_measurement="nominal",
-    )
-    assert alpha_nominal(count_votes(table_of(pairs))) == pytest.approx(expected, abs=1e-9)
-
-
-@given(ratings)
-def test_observed_agreement_is_the_share_of_agreeing_vote_pairs(pairs):
-    same = [
-        a is b
-        for votes in pairs
-        for i, a in enumerate(votes)
-        for b in votes[:i]
-        if a is not None and b is not None
-    ]
-    found = observed_agreement(count_votes(table_of(pairs)))
-    assert found == pytest.approx(np.mean(same) if same else np.nan, nan_ok=True)
-
-
-@given(ratings, st.permutations(range(4)), st.randoms(use_true_random=False))
-def test_other_names_for_verdicts_pairs_and_people_change_nothing(pairs, names, chance):
-    counts = count_votes(table_of(pairs))
-    renamed = [
-        [None if v is None else VERDICTS[names[VERDICTS.index(v)]] for v in p] for p in pairs
-    ]
-    for votes in renamed:
-        chance.shuffle(votes)
-    chance.shuffle(renamed)
-    for statistic in (alpha_nominal, observed_agreement):
-        other = statistic(count_votes(table_of(renamed)))
-        assert other == pytest.approx(statistic(counts), nan_ok=True)
-
-
-@given(st.lists(st.tuples(*[st.sampled_from(VERDICTS)] * 3, st.booleans()), min_size=1))
-def test_which_answer_of_a_pair_is_called_the_first_is_seen_only_by_chance_agreement(rows):
-    """Observed agreement does not depend on the order; alpha needs one fixed order per pair."""
-    plain = [list(votes) for *votes, _ in rows]
-    turned = [[v.swapped() for v in votes] if turn else list(votes) for *votes, turn in rows]
-    every = [[v.swapped() for v in votes] for votes in plain]
-    counts, all_turned = count_votes(table_of(plain)), count_votes(table_of(every))
-    assert observed_agreement(count_votes(table_of(turned))) == observed_agreement(counts)
-    assert alpha_nominal(all_turned) == pytest.approx(alpha_nominal(counts), nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("name", "agreement", "alpha"),
-    [("llmfao_votes", 0.5322, 0.2906), ("mtbench_human_subset_votes", 0.6536, 0.4219)],
-)
-def test_agreement_of_real_votes_is_the_known_one(name, agreement, alpha):
-    """Votes of people on real answers (dustalov/llmfao; lmsys/mt_bench_human_judgments)."""
-    file = SHARED / f"{name}.parquet"
-    if not file.is_file():
-        pytest.skip(f"the votes are not on this machine: {file}")
-    votes = pq.read_table(file, columns=["item_id", "choice"]).to_pydict()
-    verdicts = {"a": "first", "b": "second", "tie": "tie"}
-    table = {"pair_id": votes["item_id"], "verdict": [verdicts[c] for c in votes["choice"]]}
-    counts = count_votes(pa.table(table))
-    assert observed_agreement(counts) == pytest.approx(agreement, abs=5e-5)
-    assert alpha_nominal(counts) == pytest.approx(alpha, abs=5e-5)
-    found = alpha_estimate(counts)
-    assert found.low < found.value < found.high
-    assert found.n == (counts.sum(axis=1) >= 2).sum()
-
-
-def test_perfect_agreement_is_one_and_chance_is_about_nothing():
-    assert alpha_nominal(count_votes(table_of([[F, F], [S, S], [T, T]]))) == 1
-    rng = np.random.default_rng(0)
-    noise = rng.multinomial(3, [0.4, 0.4, 0.1, 0.1], size=4000)
-    assert abs(alpha_nominal(noise)) < 0.03
-
-
-def test_where_every_vote_is_the_same_alpha_is_undefined_and_not_perfect():
-    counts = count_votes(table_of([[F, F]] * 20))
-    assert np.isnan(alpha_nominal(counts))
-    assert alpha_estimate(counts) == Estimate(value=None, low=None, high=None, n=20)
-    assert agreement_estimate(counts) == Estimate(value=1.0, low=1.0, high=1.0, n=20)
-
-
-def test_too_few_pairs_give_no_number():
-    """Pairs with a single vote do not count towards enough."""
-    pairs = [[F, F], [F, S], [S, S]] * 3
-    assert len(pairs) == MIN_PAIRS - 1
-    for statistic in (alpha_estimate, agreement_estimate):
-        found = statistic(count_votes(table_of([*pairs, *[[F]] * 50])))
-        assert found == Estimate(value=None, low=None, high=None, n=MIN_PAIRS - 1)
-        assert statistic(count_votes(table_of([*pairs, [T, T]]))).value is not None
-
-
-def test_the_interval_is_repeatable_and_narrows_with_more_pairs():
-    few, many = (count_votes(table_of([[F, F], [F, S], [S, S]] * n)) for n in (10, 100))
-    assert alpha_estimate(few) == alpha_estimate(few)
-    widths = [e.high - e.low for e in (alpha_estimate(few), alpha_estimate(many))]
-    assert widths[1] < widths[0] / 2
-
-
-def test_the_report_counts_each_person_against_the_others():
-    report = report_of(table_of([[F, F, None], [F, S, None], [T, None, T], [S, None, None]]))
+    report = report_of(table_of(rows))
     assert (report.judgments, report.pairs) == (7, 4)
     ann, bob, cem = report.labelers
     assert (ann.votes, ann.vote_pairs, ann.agreement) == (4, 3, pytest.approx(2 / 3))
     assert (bob.votes, bob.vote_pairs, bob.agreement) == (2, 2, 0.5)
     assert (cem.votes, cem.vote_pairs, cem.agreement) == (1, 1, 1.0)
     assert (ann.left_share, cem.left_share) == (pytest.approx(2 / 3), None)
+    assert (ann.against_rest.value, ann.against_rest.n) == (None, 3)
     assert report.observed_agreement.value is None
+    assert report.matrix.shared == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
+    assert report.matrix.agreement == [[None] * 3] * 3
+
+
+def test_whoever_votes_against_the_crowd_is_told_from_the_others():
+    rows = []
+    for p in range(60):
+        right = (F, S)[p % 2]
+        wrong = right.swapped()
+        said = dict.fromkeys(["ann", "bob", "cem", "dee", "eve", "fay"], right) | {"dee": wrong}
+        if p % 10 == 0:
+            said["bob"] = wrong
+        rows += [(p, who, v, 2) for who, v in said.items()]
+    report = report_of(table_of(rows))
+    alarms = {p.labeler: p.crowd_alarm_at for p in report.labelers}
+    assert {who for who, at in alarms.items() if at is not None} == {"dee"}
+    dee = report.labelers[3]
+    assert dee.crowd_votes == 60
+    assert dee.crowd_evidence > 100
+    assert dee.against_rest.high < min(p.against_rest.low for p in report.labelers if p is not dee)
+    matrix = report.matrix
+    assert matrix.agreement[0][3] == matrix.agreement[3][0] == 0.0
+    assert matrix.agreement[0][1] == pytest.approx(0.9)
+
+
+def test_imported_votes_without_time_or_sides_have_none():
+    rows = [(p, "ann", F, 0) for p in range(12)]
+    (ann,) = report_of(
+        table_of(rows, strategy=IMPORTED_VOTES, seconds=0.0, first_side=None)
+    ).labelers
+    assert (ann.median_seconds, ann.left_share) == (None, None)
+    (ann,) = report_of(table_of(rows, strategy=IMPORTED_VOTES)).labelers
+    assert (ann.median_seconds, ann.left_share) == (5.0, 1.0)
+
+
+def test_the_report_is_json_and_its_matrix_bounded():
+    """JSON knows no nan. Beyond the bound those with the most votes stay."""
+    many = MATRIX_LABELERS + 3
+    rows = [(p, f"{who:03}", F, 0) for p in range(11) for who in range(many) if who > 1 or p < 5]
+    report = report_of(table_of(rows))
+    text = json.dumps(asdict(report), allow_nan=False)
+    matrix = json.loads(text)["matrix"]
+    assert len(report.labelers) == many
+    assert len(matrix["labelers"]) == len(matrix["kappa"]) == MATRIX_LABELERS
+    assert not {"000", "001"} & set(matrix["labelers"])
+    assert matrix["agreement"][0][:2] == [None, 1.0]
+    assert matrix["kappa"][0][1] is None
+
+
+def test_an_empty_store_has_a_report_without_numbers(tmp_path):
+    report = agreement_report(open_store(tmp_path), AnnotateConfig())
+    assert (report.judgments, report.pairs, report.labelers) == (0, 0, [])
+    assert report.alpha_nominal.value is None
+
+
+def test_the_report_leaves_tie_breaking_votes_skips_and_withdrawn_ones_out(tmp_path):
+    """A third vote is asked for only where the first two differ: it would lower the agreement."""
+    with open_store(tmp_path) as store, store.connected():
+        pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
+        votes = [("ann", F), ("bob", S), ("cem", F)]
+        rows = [
+            make_judgment(pair, who, verdict, minute=minute)
+            for i, pair in enumerate(pairs)
+            for minute, (who, verdict) in enumerate(votes if i < 4 else votes[::2])
+        ]
+        store.append(rows)
+        store.append([make_judgment(pairs[5], "dee", SKIP, minute=-1)])
+        store.append([make_judgment(pairs[6], "dee", S, minute=-1)])
+        store.append([make_judgment(pairs[6], "dee", S, minute=5, revision=1, withdrawn=True)])
+        report = agreement_report(store, AnnotateConfig())
+        assert report.judgments == 24
+        assert report.observed_agreement.value == pytest.approx(8 / 12)
+        assert {p.labeler: p.votes for p in report.labelers} == {"ann": 12, "bob": 4, "cem": 8}
+        everything = agreement_report(store, AnnotateConfig(tie_breaker=False))
+        assert everything.judgments == 28
+        assert agreement_report(store, AnnotateConfig(), round_number=1).judgments == 0
+
+
+def test_a_changed_mind_does_not_turn_a_tie_breaking_vote_into_a_first_one(tmp_path):
+    with open_store(tmp_path) as store, store.connected():
+        pair = fill_store(store, pairs=1, labelers=(), admin=None).pairs[0]
+        for minute, (who, verdict) in enumerate([("ann", F), ("bob", S), ("cem", F)]):
+            store.append([make_judgment(pair, who, verdict, minute=minute)])
+        store.append([make_judgment(pair, "ann", T, minute=9, revision=1)])
+        report = agreement_report(store, AnnotateConfig())
+        assert [p.labeler for p in report.labelers] == ["ann", "bob"]
+        store.append([make_judgment(pair, "ann", T, minute=10, revision=2, withdrawn=True)])
+        store.append([make_judgment(pair, "ann", F, minute=11, revision=3)])
+        report = agreement_report(store, AnnotateConfig())
+        assert [p.labeler for p in report.labelers] == ["bob", "cem"]  # ann's is the third now
+
+
+def test_votes_of_models_are_no_votes_of_people(tmp_path):
+    """Nor do they take a person's place among the first ones."""
+    with open_store(tmp_path) as store, store.connected():
+        pairs = fill_store(store, pairs=1, labelers=(), admin=None).pairs
+        add_labeler(store, "judge", password=None, kind=LabelerKind.MODEL)
+        for minute, who in enumerate(["judge", "ann", "bob"]):
+            store.append([make_judgment(pairs[0], who, F, minute=minute)])
+        report = agreement_report(store, AnnotateConfig())
+        assert [p.labeler for p in report.labelers] == ["ann", "bob"]
+
+
+def test_a_person_who_prefers_one_side_of_the_screen_is_seen(tmp_path):
+    with open_store(tmp_path) as store, store.connected():
+        pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
+        for i, pair in enumerate(pairs):
+            side = Side.LEFT if i % 2 else Side.RIGHT
+            shown = Presentation(
+                id=f"s1:{i}",
+                pair_id=pair.id,
+                labeler="ann",
+                first_side=side,
+                guideline="",
+                created_at=NOW,
+            )
+            store.append([shown])
+            verdict = F if side is Side.LEFT else S
+            store.append([make_judgment(pair, "ann", verdict, presentation=shown.id)])
+        (ann,) = agreement_report(store, AnnotateConfig()).labelers
+        assert ann.left_share == 1.0

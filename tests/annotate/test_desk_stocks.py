@@ -10,7 +10,7 @@ from annotate import people
 from annotate.cards import Choice, Standing, Submission, to_verdict
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
-from annotate.gold import drift_of, wilson
+from annotate.gold import drift_of
 from storage import judgments as judging
 from storage import team
 from storage.errors import ConflictError, InputError
@@ -226,12 +226,3 @@ def test_sentinels_are_shown_and_tell_a_drift_of_taste(store, filled):
     steady, moved = [True, False] * 40, [True, False] * 20 + [True] * 40
     assert not drift_of(steady).drifted
     assert drift_of(moved).drifted
-
-
-def test_the_wilson_interval_is_the_published_one():
-    """Brown, Cai and DasGupta (2001) give no table; Wilson (1927) by hand for 10 of 20 and 0 of 10:
-    centre 0.5, half width 1.96 / (1 + 3.8415 / 20) * sqrt(.25 / 20 + 3.8415 / 1600).
-    """
-    assert wilson(10, 20) == pytest.approx((0.2992980, 0.7007020), abs=1e-6)
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775328), abs=1e-6)
-    assert wilson(0, 0) == (0.0, 1.0)

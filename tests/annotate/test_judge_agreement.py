@@ -3,20 +3,19 @@
 import json
 import random
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from factories import fill_store, make_judgment, open_store
+from statistics_data import shared_file
 
 from annotate.accounts import add_labeler
-from annotate.agreement import MIN_PAIRS, Estimate
-from annotate.judge_agreement import cohen_kappa, model_rows, rows_of
+from annotate.judge_agreement import model_rows, rows_of
+from annotate.stats.estimate import MIN_PAIRS, Estimate
 from storage.records import LabelerKind, Verdict
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 F, S, T, B, SKIP = (v.value for v in Verdict)
 
 
@@ -116,16 +115,6 @@ def test_enough_of_the_same_have_a_number_and_an_interval():
     assert row_of(twice, seed=1) != row
 
 
-def test_cohens_kappa_of_a_published_table():
-    """The SAS printout that statsmodels tests against; and the definition's two ends."""
-    table = np.array([[0, 4, 1], [0, 8, 0], [0, 1, 5]], dtype=float)
-    assert float(cohen_kappa(table.reshape(9))) == pytest.approx(0.4842, abs=5e-5)
-    assert float(cohen_kappa(np.eye(3).reshape(9))) == 1
-    assert float(cohen_kappa(np.ones(9))) == 0
-    assert np.isnan(cohen_kappa(np.array([5.0, 0, 0, 0, 0, 0, 0, 0, 0])))
-    assert cohen_kappa(np.ones((7, 9))).shape == (7,)
-
-
 def majority(votes):
     verdict, count = Counter(votes).most_common(1)[0]
     return verdict if 2 * count > len(votes) else None
@@ -204,9 +193,7 @@ def test_votes_that_were_not_made_in_two_orders_have_no_consistency():
 def test_gpt4_on_mt_bench_agrees_with_experts_as_published():
     """Table 5 of 2306.05685: GPT-4 with people 66 % with ties and 85 % without. This is about
     half of the votes, in which people agree with each other in 64 to 67 % and 84 to 85 %."""
-    file = SHARED / "mtbench_human_subset_votes.parquet"
-    if not file.is_file():
-        pytest.skip(f"the votes are not on this machine: {file}")
+    file = shared_file("mtbench_human_subset_votes.parquet")
     columns = ["item_id", "choice", "gpt4_pair_winner"]
     votes, gpt4 = defaultdict(list), {}
     for item, choice, winner in zip(

@@ -18,7 +18,6 @@ from annotate.accounts import add_labeler
 from annotate.agreement import agreement_report
 from annotate.config import AnnotateConfig
 from annotate.consensus import in_overlap
-from annotate.gold import wilson
 from annotate.people_stats import pace, people_rows
 from storage.records import (
     LabelerKind,
@@ -66,13 +65,6 @@ def gold(pair, verdict, *, use=GoldUse.HIDDEN, active=True, revision=0):
         author="lead",
         created_at=NOW,
     )
-
-
-def test_wilson_gives_the_published_interval():
-    """81 of 263: 0.2553 to 0.3662 (Newcombe 1998, Statistics in Medicine 17, table I, method 3)."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
 def test_who_judged_nothing_has_no_shares(store):

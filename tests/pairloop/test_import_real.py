@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from imported import bring_in, store_at, write_jsonl
 
-from annotate.agreement import agreement_report
+from annotate.agreement import MATRIX_LABELERS, agreement_report
 from annotate.config import AnnotateConfig
 from storage.judgments import votes
 from storage.pairs import pairs
@@ -44,6 +44,8 @@ def test_published_agreement_comes_out_of_imported_votes(tmp_path, name, agreeme
     assert len(report.labelers) == people
     assert round(report.observed_agreement.value, 4) == agreement
     assert round(report.alpha_nominal.value, 4) == alpha
+    assert len(report.matrix.labelers) == min(people, MATRIX_LABELERS)
+    assert report.flip_rate.low < report.flip_rate.value < report.flip_rate.high
     assert all(p.left_share is None or 0 <= p.left_share <= 1 for p in report.labelers)
 
 

@@ -17,9 +17,8 @@ from statistics_data import (
 )
 from statsmodels.stats import inter_rater
 
-from annotate.gold import wilson
 from annotate.stats import coefficients as co
-from annotate.stats.estimate import MIN_PAIRS, Estimate, bootstrap, kinds_of
+from annotate.stats.estimate import MIN_PAIRS, Estimate, bootstrap, kinds_of, wilson
 from annotate.stats.votes import FIRST, SECOND, TIE, votes_of
 
 NOMINAL_ONES = (co.observed_agreement, co.alpha_nominal, co.fleiss_kappa, co.gwet_ac1)

@@ -15,9 +15,9 @@ from statistics_data import (
     votes_of_rows,
 )
 from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.proportion import proportion_confint
 
-from annotate.gold import wilson
-from annotate.stats.estimate import Estimate
+from annotate.stats.estimate import Estimate, wilson
 from annotate.stats.labelers import (
     against_rest,
     cohen_estimate,
@@ -145,7 +145,13 @@ def test_consistency_counts_repeats_and_those_that_changed_sides():
     assert consistency_of([], [], []) == []
 
 
-@pytest.mark.parametrize(("some", "n"), [(0, 12), (7, 20), (30, 30)])
-def test_shares_have_wilsons_interval(some, n):
+@pytest.mark.parametrize(
+    ("some", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
+)
+def test_shares_have_wilsons_interval(some, n, low, high):
+    """Newcombe 1998, Statistics in Medicine 17, table I, method 3."""
     found = share_of(some, n)
-    assert (found.low, found.high) == pytest.approx(wilson(some, n), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(some, n) == pytest.approx(proportion_confint(some, n, method="wilson"), abs=1e-9)
+    assert (wilson(0, 0), share_of(0, 0, least=0)) == ((0.0, 1.0), Estimate.none(0))
