@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from annotate.agreement import AgreementReport, agreement_report
+from annotate.agreement import AgreementReport
+from annotate.agreement_kept import kept_report
 from annotate.config import AnnotateConfig
 from annotate.consensus import model_names
 from annotate.forecast import Forecast, forecast
@@ -58,7 +59,7 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
     with store.connected():
         summaries = round_summaries(store)
         known = policies(store)
-        report = agreement_report(store, config)
+        report = kept_report(store, config)
         models = model_names(store)
         given = [
             j
@@ -131,7 +132,7 @@ def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[P
 
 def agreement_overview(store: Store, config: AnnotateConfig) -> dict[str, Any]:
     """For GET /api/agreement."""
-    return asdict(agreement_report(store, config))
+    return asdict(kept_report(store, config))
 
 
 def status_overview(store: Store) -> dict[str, Any]:

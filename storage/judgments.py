@@ -32,6 +32,12 @@ def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:
     return store.table("votes_by_pair", purposes=[p.value for p in purposes])
 
 
+def votes_version(store: Store) -> tuple[int, ...]:
+    """Numbers that change whenever `votes` may: nothing is scanned for them."""
+    row = store.query("votes_version")[0]
+    return tuple(int(str(n)) for n in row.values())
+
+
 def presentations_of(store: Store, labeler: str) -> list[Presentation]:
     """What one labeler has been shown, oldest first."""
     return store.read(Presentation, "presentations_of_labeler", labeler=labeler)

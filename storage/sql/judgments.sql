@@ -116,6 +116,13 @@ where j.verdict <> 'skip'
     and list_contains($purposes, p.purpose)
 order by j.pair_id, j.labeler;
 
+-- name: votes_version
+-- Rows of what votes_by_pair is made of; rows are only ever appended.
+select
+    (select count(*) from judgment_rows) as judgments,
+    (select count(*) from labeler_rows) as labelers,
+    (select count(*) from pair_rows) as pairs;
+
 -- name: presentations_of_labeler
 -- What one labeler has been shown, oldest first.
 select

@@ -1,0 +1,72 @@
+"""The report that pages share: new when something changed, the same object otherwise."""
+
+import gc
+import weakref
+
+import pytest
+from factories import fill_store, make_judgment, open_store
+
+from annotate.accounts import add_labeler
+from annotate.agreement import agreement_report
+from annotate.agreement_kept import REST, SLOW_SECONDS, KeptAgreement, kept_report
+from annotate.config import AnnotateConfig
+from storage.records import LabelerKind, Verdict
+
+FIRST = Verdict.FIRST
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path) as opened:
+        yield opened
+
+
+def test_the_report_is_kept_until_a_vote_a_labeler_or_the_settings_change(store):
+    pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
+    config = AnnotateConfig()
+    store.append([make_judgment(p, "ann", FIRST) for p in pairs])
+    first = kept_report(store, config)
+    assert kept_report(store, AnnotateConfig()) is first
+    store.append([make_judgment(p, "bob", FIRST, minute=1) for p in pairs])
+    second = kept_report(store, config)
+    assert (first.judgments, second.judgments) == (12, 24)
+    store.append([make_judgment(pairs[0], "bob", FIRST, minute=2, revision=1, withdrawn=True)])
+    assert kept_report(store, config).judgments == 23
+    store.append([make_judgment(p, "cem", FIRST, minute=3) for p in pairs])
+    assert kept_report(store, config).judgments == 24, "cem's are tie-breaking but on pair 0"
+    free = AnnotateConfig(tie_breaker=False)
+    assert kept_report(store, free).judgments == 35
+    add_labeler(store, "cem", password=None, kind=LabelerKind.MODEL)
+    assert kept_report(store, free).judgments == 23
+    assert kept_report(store, free) == agreement_report(store, free)
+
+
+def test_a_slow_report_rests_while_votes_come_in_but_not_when_settings_change(store):
+    now = [0.0]
+
+    def clock():
+        """Every look at it is a second later."""
+        now[0] += 1.0
+        return now[0]
+
+    kept = KeptAgreement(clock=clock)
+    pairs = fill_store(store, pairs=3, labelers=(), admin=None).pairs
+    first = kept.report(store, AnnotateConfig())
+    store.append([make_judgment(pairs[0], "ann", FIRST)])
+    assert kept.report(store, AnnotateConfig()) is first
+    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 1
+    store.append([make_judgment(pairs[1], "ann", FIRST)])
+    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 1
+    assert SLOW_SECONDS < 1
+    now[0] += REST
+    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 2
+
+
+def test_a_closed_store_is_not_held(tmp_path):
+    opened = open_store(tmp_path)
+    kept_report(opened, AnnotateConfig())
+    opened.close()
+    gone = weakref.ref(opened)
+    del opened
+    gc.collect()
+    assert gone() is None
