@@ -19,7 +19,8 @@ _ALWAYS = 8  # columns of the rounds table shown even while they are empty
 
 def build_progress_tab(admin: AdminContext, blocks: Any) -> None:
     """The tab's content and its events."""
-    seen = gr.HTML(apply_default_css=False, js_on_load=None)
+    waiting = '<div class="ad"><p class="soft">Reading the votes</p></div>'
+    seen = gr.HTML(waiting, apply_default_css=False, js_on_load=None)
 
     def show(request: gr.Request) -> str:
         admin.admin(request)

@@ -11,7 +11,7 @@ from storage.errors import InputError
 from storage.prompts import prompts_by_id
 from storage.records import Judgment, Message, Pair, Presentation, Side, Strength, Verdict
 from storage.responses import texts_by_id
-from storage.store import Store
+from storage.store import Store, utc_now
 
 T = TypeVar("T")
 
@@ -119,6 +119,23 @@ class Progress:
     agreement: OwnAgreement | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """What somebody gets: new cards, and which of those they have were judged elsewhere."""
+
+    cards: list[Card]
+    gone: list[str]  # presentations
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to a stored judgment."""
+
+    progress: Progress
+    feedback: Feedback | None  # after a qualification pair
+
+
 def to_verdict(choice: Choice, first_side: Side) -> Verdict:
     """From what was seen to what is stored."""
     match choice:
@@ -153,6 +170,27 @@ def stored_criteria(submission: Submission, first_side: Side) -> dict[str, str]:
     if submission.skip_reason:
         found["skip_reason"] = submission.skip_reason
     return found
+
+
+def judgment_of(submission: Submission, shown: Presentation, labeler: str) -> Judgment:
+    """The judgment a decision is, in stored order, before its revision is known."""
+    return Judgment(
+        id=submission.key,
+        pair_id=shown.pair_id,
+        labeler=labeler,
+        presentation_id=shown.id,
+        revision=0,
+        verdict=to_verdict(submission.choice, shown.first_side),
+        strength=submission.strength,
+        withdrawn=False,
+        criteria=stored_criteria(submission, shown.first_side),
+        rationale=submission.rationale,
+        edited_text=submission.edited_text,
+        flags=submission.flags,
+        guideline=submission.guideline or shown.guideline,
+        seconds=submission.seconds,
+        created_at=utc_now(),
+    )
 
 
 def seen_decision(judgment: Judgment, first_side: Side) -> dict[str, object]:
@@ -206,6 +244,11 @@ def check(submission: Submission, config: AnnotateConfig) -> None:
         raise InputError(f"The rationale is longer than {MAX_RATIONALE_CHARS} characters.")
     if len(submission.edited_text) > MAX_EDIT_CHARS:
         raise InputError(f"The edited answer is longer than {MAX_EDIT_CHARS} characters.")
+
+
+def presentations_in(have: str) -> Sequence[str]:
+    """The presentations of a comma-separated parameter."""
+    return [part for part in have.split(",") if part]
 
 
 class CardMaker:

@@ -8,7 +8,7 @@ What comes in is durable before it is acknowledged.
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,13 +16,14 @@ from annotate.cards import (
     Card,
     CardMaker,
     Feedback,
+    Hand,
     Progress,
+    Receipt,
     Standing,
     Submission,
     check,
-    stored_criteria,
+    judgment_of,
     to_choice,
-    to_verdict,
 )
 from annotate.config import AnnotateConfig
 from annotate.consensus import SETTLED, consensus_of
@@ -30,6 +31,7 @@ from annotate.floor import Floor
 from annotate.person import Person
 from annotate.sides import side_of
 from annotate.writer import JudgmentWriter
+from storage import judgments as judging
 from storage import team
 from storage.errors import ConflictError
 from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, content_id
@@ -39,23 +41,6 @@ from storage.team_records import GoldUse
 log = logging.getLogger(__name__)
 
 AHEAD = 32  # pairs whose texts are fetched together
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hand:
-    """What somebody gets: new cards, and which of those they have were judged elsewhere."""
-
-    cards: list[Card]
-    gone: list[str]  # presentations
-    standing: Standing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """The answer to a stored judgment."""
-
-    progress: Progress
-    feedback: Feedback | None  # after a qualification pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +68,7 @@ class Desk:
     ) -> None:
         self._store = store
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._floor = Floor(store, config)
         self._writer = JudgmentWriter(store)
         self._maker = CardMaker(store)
@@ -102,13 +88,13 @@ class Desk:
     def refresh(self) -> None:
         """Take in at once what a lead changed."""
         with self._lock:
-            self._floor.look(force=True)
+            self._floor.look()
 
     def hand(self, labeler: str, *, count: int, have: Collection[str]) -> Hand:
         """Up to `count` cards beyond those the browser already has (their presentations)."""
+        self._welcome(labeler)
         with self._lock:
             floor, now = self._floor, time.monotonic()
-            floor.look()
             person = floor.person(labeler)
             held = _pairs_of(person, have)
             floor.renew(person, held, now=now)
@@ -144,6 +130,7 @@ class Desk:
 
     def release(self, labeler: str, *, have: Collection[str]) -> None:
         """Let others have what a closing page held; its person gets it back first."""
+        self._welcome(labeler)
         with self._lock:
             person = self._floor.person(labeler)
             held = _pairs_of(person, have)
@@ -156,6 +143,7 @@ class Desk:
         unknown, or another person's, and for a key that another judgment has.
         """
         check(submission, self.config)
+        self._welcome(labeler)
         recorded: _Recorded | None = None
         with self._settled_key(submission.key):
             person = self._floor.person(labeler)
@@ -168,7 +156,7 @@ class Desk:
                 )
             if known is None:
                 self._refuse_taught(person, shown.pair_id)
-                recorded = self._record(_judgment(submission, shown, labeler), person)
+                recorded = self._record(judgment_of(submission, shown, labeler), person)
         if recorded is not None:
             self._commit(recorded, person)
         with self._lock:
@@ -181,6 +169,7 @@ class Desk:
 
         The same key again changes nothing and gives the same card.
         """
+        self._welcome(labeler)
         recorded: _Recorded | None = None
         with self._settled_key(key):
             person = self._floor.person(labeler)
@@ -202,8 +191,8 @@ class Desk:
 
     def progress(self, labeler: str) -> Progress:
         """How far this person and the project are."""
+        self._welcome(labeler)
         with self._lock:
-            self._floor.look()
             return self._floor.progress(self._floor.person(labeler))
 
     def history(
@@ -213,6 +202,7 @@ class Desk:
 
         With each how it was shown and the last turn of its conversation.
         """
+        self._welcome(labeler)
         with self._lock:
             person = self._floor.person(labeler)
             mine = list(reversed(person.mine.values()))
@@ -233,6 +223,7 @@ class Desk:
 
         Raises ConflictError where this person has no judgment on it.
         """
+        self._welcome(labeler)
         with self._lock:
             person = self._floor.person(labeler)
             shown = _own_presentation(person, presentation)
@@ -246,9 +237,29 @@ class Desk:
         """How many pairs are where: waiting, begun, tie_break, held, settled, no_majority; and
         votes, extra_votes, votes_saved, gold, repeats.
         """
+        self._look()
         with self._lock:
-            self._floor.look()
             return self._floor.counts(now=time.monotonic())
+
+    # ---- the store is asked without the lock, so that nobody waits for it ------------------------
+
+    def _look(self) -> None:
+        """Take in news from the store, if there are some."""
+        if self._looking.acquire(blocking=False):
+            try:
+                if self._floor.has_news():
+                    with self._lock:
+                        self._floor.look()
+            finally:
+                self._looking.release()
+
+    def _welcome(self, labeler: str) -> None:
+        """Look for news, and read what this labeler was shown if they are new here."""
+        self._look()
+        if not self._floor.knows(labeler):
+            shown = judging.presentations_of(self._store, labeler)
+            with self._lock:
+                self._floor.introduce(labeler, shown)
 
     # ---- from here on the lock is held --------------------------------------------------------
 
@@ -357,28 +368,3 @@ def _own_presentation(person: Person, presentation: str) -> Presentation:
             "Reload the page to go on with your own pairs."
         )
     return person.shown[pair_id]
-
-
-def _judgment(submission: Submission, shown: Presentation, labeler: str) -> Judgment:
-    return Judgment(
-        id=submission.key,
-        pair_id=shown.pair_id,
-        labeler=labeler,
-        presentation_id=shown.id,
-        revision=0,
-        verdict=to_verdict(submission.choice, shown.first_side),
-        strength=submission.strength,
-        withdrawn=False,
-        criteria=stored_criteria(submission, shown.first_side),
-        rationale=submission.rationale,
-        edited_text=submission.edited_text,
-        flags=submission.flags,
-        guideline=submission.guideline or shown.guideline,
-        seconds=submission.seconds,
-        created_at=utc_now(),
-    )
-
-
-def presentations_in(have: str) -> Sequence[str]:
-    """The presentations of a comma-separated parameter."""
-    return [part for part in have.split(",") if part]

@@ -53,20 +53,28 @@ class Floor:
         self._seen_team: tuple[int, ...] = ()
         self._looked = 0.0
         settle(store, self.config)
-        self.look(force=True)
+        self.look()
         for event in judging.events_of_people(store):
             self.count(event)
         self._read_settled()
 
     # ---- news from the store ------------------------------------------------------------------
 
-    def look(self, *, force: bool = False) -> None:
-        """Take in pairs, settings, gold and assignments appended since the last look."""
+    def has_news(self) -> bool:
+        """Whether to `look`; asks the store at most about once a second. Needs no lock."""
         now = time.monotonic()
-        if not force and now - self._looked < LOOK_SECONDS:
-            return
+        if now - self._looked < LOOK_SECONDS:
+            return False
         self._looked = now
-        rows, steering = pairing.pair_rows(self._store), team.team_versions(self._store)
+        return self._versions() != (self._seen_rows, self._seen_team)
+
+    def _versions(self) -> tuple[int, tuple[int, ...]]:
+        return pairing.pair_rows(self._store), team.team_versions(self._store)
+
+    def look(self) -> None:
+        """Take in pairs, settings, gold and assignments appended since the last look."""
+        self._looked = time.monotonic()
+        rows, steering = self._versions()
         if rows != self._seen_rows:
             self.queue.add(pairing.pairs(self._store))
         if steering != self._seen_team:
@@ -112,11 +120,20 @@ class Floor:
     def person(self, name: str) -> Person:
         """A labeler with everything they were shown and said."""
         person = self._people.setdefault(name, Person(name))
-        if not person.loaded:
-            for shown in judging.presentations_of(self._store, name):
-                person.show(shown)
-            person.loaded = True
+        assert person.loaded, "whoever comes to the desk is introduced first"
         return person
+
+    def knows(self, name: str) -> bool:
+        """Whether this labeler has been introduced."""
+        return name in self._people and self._people[name].loaded
+
+    def introduce(self, name: str, shown: Sequence[Presentation]) -> None:
+        """Take in what a labeler was shown before this server started."""
+        person = self._people.setdefault(name, Person(name))
+        if not person.loaded:
+            for presentation in shown:
+                person.show(presentation)
+            person.loaded = True
 
     def known(self, key: str, labeler: str) -> str | None:
         """The pair of the judgment that already has this key, None for a new key."""

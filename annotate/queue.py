@@ -230,7 +230,7 @@ class PairQueue:
                 continue
             verdicts = state.verdicts()
             found["votes"] += len(verdicts)
-            found["extra_votes"] += max(0, len(verdicts) - state.wanted)
+            found["extra_votes"] += self._extra_votes(state, verdicts)
             found["held"] += any(until > now for until in state.leases.values())
             if len(verdicts) >= state.wanted:
                 found["settled" if majority(verdicts) else "no_majority"] += 1
@@ -250,6 +250,14 @@ class PairQueue:
             return config.max_votes
         planned = votes_wanted([], state.pair, config)
         return planned + (1 if config.tie_breaker and planned > 1 else 0)
+
+    def _extra_votes(self, state: _State, verdicts: list[Verdict]) -> int:
+        """Votes beyond those wanted at any time, as the votes came in."""
+        if len(verdicts) <= state.wanted:
+            return 0
+        prefixes = (verdicts[:k] for k in range(len(verdicts)))
+        asked = max(votes_wanted(prefix, state.pair, self._config) for prefix in prefixes)
+        return max(0, len(verdicts) - asked)
 
     def _is_tie_break(self, state: _State, verdicts: list[Verdict]) -> bool:
         return len(verdicts) >= votes_wanted([], state.pair, self._config)

@@ -10,8 +10,17 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotate.access import Me
-from annotate.cards import MAX_EDIT_CHARS, Answer, Card, Choice, Submission, seen_decision
-from annotate.desk import Desk, Hand, presentations_in
+from annotate.cards import (
+    MAX_EDIT_CHARS,
+    Answer,
+    Card,
+    Choice,
+    Hand,
+    Submission,
+    presentations_in,
+    seen_decision,
+)
+from annotate.desk import Desk
 from annotate.render import plain_messages, render_markdown, render_messages, visible
 from storage import team
 from storage.records import Labeler, Strength

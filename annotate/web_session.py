@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotate import accounts
 from annotate.access import SIGN_IN, Access, access_to
 from annotate.tokens import token_labeler
+from storage.judgments import sign_in_versions
 from storage.records import Labeler
 from storage.store import Store
 
 COOKIE = "pairloop_session"
-_CACHE_SECONDS = 5.0
+_KEPT_SECONDS = 30.0  # how long somebody is remembered, while nothing about sign-ins changes
+_LOOK_SECONDS = 1.0  # how often the store is asked whether something did
 _MAX_BODY_BYTES = 1024 * 1024  # an edited answer of 200,000 characters fits
 _MAX_OPEN_BODY_BYTES = 16 * 1024  # where nobody is signed in yet
 
@@ -49,9 +51,9 @@ _OWN_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_ENDS}"
 
 
 class Sessions:
-    """Who a cookie or token is, remembered for a few seconds so that assets cost no query.
+    """Who a cookie or token is, remembered so that assets and judgments cost no query.
 
-    What this process changes counts at once; what another command changes, after those seconds.
+    What this process changes counts at once; what another command changes, within a second.
     """
 
     def __init__(self, store: Store, *, hours: float) -> None:
@@ -59,15 +61,19 @@ class Sessions:
         self._store = store
         self._lock = Lock()
         self._known: dict[tuple[str, bool], tuple[float, int, Labeler | None]] = {}
+        self._looked = 0.0
+        self._versions: tuple[int, ...] = ()
 
     def remembered(self, secret: str, *, is_token: bool) -> tuple[bool, Labeler | None]:
-        """(True, who) if this was looked up just now."""
-        until, changes, labeler = self._known.get((secret, is_token), (0.0, -1, None))
-        return until > time.monotonic() and changes == accounts.changes(), labeler
+        """(True, who) if this was looked up, and sign-ins looked at, just now."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            return False, None
+        return self._kept(secret, is_token=is_token)
 
     def labeler(self, secret: str, *, is_token: bool) -> Labeler | None:
         """Who is signed in with this cookie or, is_token, has this API token."""
-        fresh, labeler = self.remembered(secret, is_token=is_token)
+        self._look()
+        fresh, labeler = self._kept(secret, is_token=is_token)
         if not fresh:
             changes = accounts.changes()  # before looking: a change meanwhile makes it stale
             look = token_labeler if is_token else accounts.session_labeler
@@ -75,9 +81,24 @@ class Sessions:
             with self._lock:
                 if len(self._known) > 10_000:
                     self._known.clear()
-                until = time.monotonic() + _CACHE_SECONDS
+                until = time.monotonic() + _KEPT_SECONDS
                 self._known[secret, is_token] = (until, changes, labeler)
         return labeler
+
+    def _kept(self, secret: str, *, is_token: bool) -> tuple[bool, Labeler | None]:
+        until, changes, labeler = self._known.get((secret, is_token), (0.0, -1, None))
+        return until > time.monotonic() and changes == accounts.changes(), labeler
+
+    def _look(self) -> None:
+        """Forget everybody if another command changed an account or ended a sign-in."""
+        with self._lock:
+            if time.monotonic() - self._looked <= _LOOK_SECONDS:
+                return
+            versions = sign_in_versions(self._store)
+            self._looked = time.monotonic()
+            if versions != self._versions:
+                self._known.clear()
+                self._versions = versions
 
     def start(self, name: str) -> str:
         """Sign in; returns the cookie's token."""

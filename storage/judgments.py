@@ -64,3 +64,8 @@ def session(store: Store, token_hash: str) -> Session | None:
     """The sign-in behind a cookie's hash."""
     found = store.read(Session, "session_by_token", token_hash=token_hash)
     return found[0] if found else None
+
+
+def sign_in_versions(store: Store) -> tuple[int, ...]:
+    """A cheap value that changes exactly when an account changes or a sign-in or token is ended."""
+    return tuple(int(str(n)) for n in store.query("sign_in_versions")[0].values())

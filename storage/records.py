@@ -117,12 +117,15 @@ class RunStatus(StrEnum):
     STOPPED = "stopped"
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def content_id(tag: str, content: object) -> str:
     """Hash canonical JSON (sorted keys, no spaces) and prefix the form's version tag.
 
     Lone surrogates are kept apart by escaping, so every str has an id.
     """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = _CANONICAL.encode(content)
     return f"{tag}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 

@@ -34,3 +34,10 @@ select
     created_at
 from sessions
 where token_hash = $token_hash;
+
+-- name: sign_in_versions
+-- How many rows there are of what ends a sign-in: changes exactly when one is ended.
+select
+    (select count(*) from labeler_rows) as labelers,
+    (select count(*) from session_rows where revoked) as sessions,
+    (select count(*) from api_token_rows where revoked) as tokens;
