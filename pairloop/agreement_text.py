@@ -42,7 +42,7 @@ def agreement_text(report: AgreementReport) -> None:
 def agreement_lines(report: AgreementReport) -> list[str]:
     """The same figures, one a line, for a data card."""
     found = {words: (name, getattr(report, name)) for name, words in FIGURES.items()}
-    found["flip rate: how often one vote is wrong"] = ("flip_rate", report.flip_rate)
+    found["flip rate (how often one vote is wrong)"] = ("flip_rate", report.flip_rate)
     return [
         f"{words[0].upper()}{words[1:]}: {_in_words(estimate, percent=name in _SHARES)}"
         for words, (name, estimate) in found.items()
@@ -85,7 +85,7 @@ def _labeler(p: LabelerAgreement) -> Sequence[object]:
     agreement = too_few(rest)
     if rest.value is not None:
         agreement = f"{number(rest.value, percent=True)} ({span(rest, percent=True)})"
-    alarm = f"ALARM after {p.crowd_alarm_at} votes" if p.crowd_alarm_at is not None else "passed"
+    alarm = f"ALARM after {p.crowd_alarm_at} votes" if p.crowd_alarm_at is not None else "no alarm"
     return [
         visible(p.labeler),
         p.votes,
