@@ -99,7 +99,7 @@ class Desk:
             held = _pairs_of(person, have)
             floor.renew(person, held, now=now)
             gone = [shown for shown, pair_id in held.items() if pair_id in person.mine]
-            standing = floor.standing(person, have=set(held.values()))
+            standing = floor.standing(person)
             pairs = floor.take(person, standing, count=count, have=set(held.values()), now=now)
             new_pairs = floor.new_repeats(pairs)
             first_new = len(person.shown)

@@ -175,13 +175,12 @@ class Floor:
         if before is not None and before.verdict is Verdict.SKIP:
             person.skipped -= 1
 
-    def standing(self, person: Person, *, have: Collection[str]) -> Standing:
-        """Whether this person gets work now; what they have in the browser counts to a limit."""
+    def standing(self, person: Person) -> Standing:
+        """Whether this person may work now; what they have in the browser they may still judge."""
         settings = self._settings.get(person.name)
         if settings is not None and settings.paused:
             return Standing.PAUSED
-        left = self._limit_left(person)
-        if left is not None and left - sum(1 for i in have if i not in person.mine) <= 0:
+        if self._limit_left(person) == 0:
             return Standing.LIMIT
         wanted = self.gold_ids(GoldUse.QUALIFICATION)
         let_in = person.graduated or (settings is not None and settings.qualified)
