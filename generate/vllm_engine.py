@@ -54,6 +54,9 @@ class VllmSampler:
                 dtype=config.dtype,
                 enforce_eager=on_cpu,
                 gpu_memory_utilization=memory,
+                # On a CPU vLLM would subtract what this process holds already, test runs' memory
+                # or a notebook's too, and may find nothing left: the cache gets its share outright.
+                kv_cache_memory_bytes=int(memory * _machine_bytes()) if on_cpu else None,
                 tensor_parallel_size=config.tensor_parallel_size,
                 **(_lora_settings(adapters) if adapters else {}),
                 enable_prefix_caching=True,
@@ -89,6 +92,10 @@ class VllmSampler:
             # Left in the engine, abandoned requests would run on beside the next call's.
             if flying:
                 engine.abort_request(sorted(flying))
+
+
+def _machine_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _add(engine: Any, request: Request, lora: Any) -> None:
