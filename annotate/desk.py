@@ -112,6 +112,7 @@ class Desk:
             self._store.append(new)
         except BaseException:
             with self._lock:
+                self._floor.keep_unstored(new_pairs)
                 for presentation in new:
                     person.unshow(presentation)
             raise

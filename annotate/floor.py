@@ -361,6 +361,10 @@ class Floor:
         """Those of the pairs that the store does not have yet."""
         return [self._unstored.pop(p.id) for p in pairs if p.id in self._unstored]
 
+    def keep_unstored(self, repeats: Sequence[Pair]) -> None:
+        """These could not be appended: whoever is shown them next appends them."""
+        self._unstored |= {p.id: p for p in repeats}
+
     def shown_before(self, repeat: Pair, person: Person) -> Presentation | None:
         """How the pair that this one repeats was shown to the person."""
         for purpose in (Purpose.TRAIN, Purpose.EVALUATION):
