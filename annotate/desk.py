@@ -93,6 +93,14 @@ class Desk:
     def hand(self, labeler: str, *, count: int, have: Collection[str]) -> Hand:
         """Up to `count` cards beyond those the browser already has (their presentations)."""
         self._welcome(labeler)
+        hand = self._hand(labeler, count=count, have=have)
+        if hand.standing is Standing.EMPTY and count:
+            # Nobody is told that nothing is left while new pairs are on their way into memory.
+            self._look_now()
+            hand = self._hand(labeler, count=count, have=have)
+        return hand
+
+    def _hand(self, labeler: str, *, count: int, have: Collection[str]) -> Hand:
         with self._lock:
             floor, now = self._floor, time.monotonic()
             person = floor.person(labeler)
@@ -253,6 +261,11 @@ class Desk:
                         self._floor.look()
             finally:
                 self._looking.release()
+
+    def _look_now(self) -> None:
+        """Look oneself, after whoever is looking, however short ago that was."""
+        with self._looking, self._lock:
+            self._floor.look()
 
     def _welcome(self, labeler: str) -> None:
         """Look for news, and read what this labeler was shown if they are new here."""

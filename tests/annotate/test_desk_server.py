@@ -6,20 +6,20 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread, Timer
 from uuid import uuid4
 
 import pytest
 from factories import Filled, fill_store, open_store
 
 import annotate.floor
-from annotate.cards import Card, Choice, Submission
+from annotate.cards import Card, Choice, Standing, Submission
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
 from annotate.desk import Desk
 from storage.judgments import judgment_events, judgments
 from storage.pairs import consensus_by_pair
-from storage.records import Verdict
+from storage.records import Pair, Verdict
 from storage.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -129,3 +129,32 @@ for rows in ([prompt], answers, [make_pair(*answers)]):
     assert desk.progress("ann").pairs == 13
     cards = desk.cards("ann", count=20, have=())
     assert "A late question" in {c.messages[0].content for c in cards}
+
+
+def test_nobody_is_told_that_nothing_is_left_while_new_pairs_are_being_read(held, monkeypatch):
+    desk = Desk(held, CONFIG)
+    assert desk.hand("ann", count=1, have=()).standing is Standing.EMPTY
+    fill_store(held, pairs=12, labelers=(), admin=None)
+    reading, go_on = Event(), Event()
+    slow = annotate.floor.pairing.pairs
+
+    def pairs(store: Store) -> list[Pair]:
+        reading.set()
+        go_on.wait(10)
+        return slow(store)
+
+    monkeypatch.setattr(annotate.floor.pairing, "pairs", pairs)
+    given: dict[str, int] = {}
+    people = [
+        Thread(target=lambda who=who: given.update({who: len(desk.cards(who, count=4, have=()))}))
+        for who in ("ann", "bob", "cleo")
+    ]
+    people[0].start()
+    assert reading.wait(10)
+    for late in people[1:]:
+        late.start()
+    Timer(0.3, go_on.set).start()
+    for person in people:
+        person.join(20)
+
+    assert given == {"ann": 4, "bob": 4, "cleo": 4}
