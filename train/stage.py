@@ -19,7 +19,8 @@ from storage.errors import ModelError, NotReadyError
 from storage.pairs import consensus_by_pair, pairs_of_round
 from storage.policies import newest_policy
 from storage.prompts import prompts
-from storage.records import Policy, Purpose, RunKind, RunStatus, Split, content_id
+from storage.records import Policy, Purpose, Split, content_id
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from train.cards import loss_plot, model_card

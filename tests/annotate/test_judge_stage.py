@@ -26,7 +26,8 @@ from annotate.tokens import create_token, token_labeler
 from storage.errors import ConfigurationError, ConflictError, ModelError, NotReadyError
 from storage.judgments import judgments, labelers
 from storage.pairs import consensus_by_pair
-from storage.records import LabelerKind, Purpose, RunKind, RunStatus, Strength, Verdict, content_id
+from storage.records import LabelerKind, Purpose, Strength, Verdict, content_id
+from storage.run_records import RunKind, RunStatus
 from storage.runs import run_events, runs
 from storage.store import utc_now
 from storage.summaries import round_summaries

@@ -5,7 +5,7 @@ from dataclasses import replace
 from web import decision, finished
 
 from storage.errors import StoreError
-from storage.records import RunEvent, RunKind, RunStatus
+from storage.run_records import RunEvent, RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import utc_now
 

@@ -16,7 +16,7 @@ from annotate.config import AnnotateConfig, Webhook
 from annotate.desk import Desk
 from annotate.round_watch import RoundWatch
 from annotate.webhooks import PAIR_SETTLED, ROUND_READY, Webhooks
-from storage.records import RunKind, RunStatus
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 
 

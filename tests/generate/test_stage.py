@@ -17,8 +17,9 @@ from generate.sampler import Request, Sample
 from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.pairs import pairs_of_round
 from storage.policies import find_policy, policies
-from storage.records import FinishReason, Message, Purpose, RunStatus, Split
+from storage.records import FinishReason, Message, Purpose, Split
 from storage.responses import responses_of
+from storage.run_records import RunStatus
 from storage.runs import runs
 
 TOPICS = ["tea", "bread", "bees", "chess", "rain", "soup", "maps", "cats"]

@@ -23,7 +23,8 @@ from pairloop.judge_local import LocalJudge
 from storage.errors import ModelError
 from storage.judgments import judgment_events, judgments, labelers
 from storage.pairs import pairs as all_pairs
-from storage.records import Message, RunStatus, Verdict
+from storage.records import Message, Verdict
+from storage.run_records import RunStatus
 from storage.runs import runs
 
 KEY = "sk-very-secret-1234567890"

@@ -12,7 +12,7 @@ from web import listening, wait_for
 
 from pairloop.workspace import init_workspace, open_workspace
 from storage import team
-from storage.records import RunKind, RunStatus
+from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 
 pytestmark = pytest.mark.slow

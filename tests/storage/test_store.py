@@ -17,7 +17,7 @@ from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, m
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from storage import records, team_records
+from storage import records, run_records, team_records
 from storage.codec import Record
 from storage.errors import StoreError, WorkspaceError
 from storage.records import Message, Verdict
@@ -47,8 +47,8 @@ READ: Mapping[type, tuple[str, str, str]] = {
     records.Session: ("session_by_token", "token_hash", "token_hash"),
     records.Consensus: ("consensus_all", "pair_id", ""),
     records.Triplet: ("triplets_of_run", "run_id", "run_id"),
-    records.Run: ("runs_with_state", "id", ""),
-    records.RunEvent: ("events_of_run", "run_id", "run_id"),
+    run_records.Run: ("runs_with_state", "id", ""),
+    run_records.RunEvent: ("events_of_run", "run_id", "run_id"),
     team_records.Gold: ("gold_all", "pair_id", ""),
     team_records.LabelerSettings: ("labeler_settings_all", "name", ""),
     team_records.Assignment: ("assignments_all", "id", ""),

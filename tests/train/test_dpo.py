@@ -20,7 +20,8 @@ from generate.chat import load_tokenizer
 from generate.chat import prompt_token_ids as sampler_prompt_ids
 from storage.errors import ModelError, NotReadyError
 from storage.policies import newest_policy, policies
-from storage.records import Consensus, Message, RunStatus, Split, Verdict
+from storage.records import Consensus, Message, Split, Verdict
+from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
 from train.config import TrainConfig
 from train.dpo import STEP_0_LOSS, prompt_ids, token_ids, train_dpo

@@ -23,7 +23,8 @@ from factories import (
 from annotate.config import AnnotateConfig
 from annotate.consensus import settle
 from storage.errors import ConflictError, NotReadyError
-from storage.records import Message, RunKind, RunStatus, Split, Verdict
+from storage.records import Message, Split, Verdict
+from storage.run_records import RunKind, RunStatus
 from storage.runs import runs
 from storage.store import Store
 from train.export import SCHEMA, export
