@@ -1,6 +1,5 @@
 """Single sign-on against a real little provider, over real HTTP."""
 
-import time
 from dataclasses import dataclass
 
 import httpx
@@ -140,9 +139,9 @@ def test_a_bad_signature_is_refused(site, signs):
         ({"nonce": "of another sign-in"}, "another sign-in"),
         ({"nonce": None}, "another sign-in"),
         ({"nonce": 7}, "another sign-in"),
-        ({"exp": int(time.time()) - 3600}, "does not hold"),
+        ({"exp": 1_000_000_000}, "does not hold"),
         ({"exp": None}, "does not hold"),
-        ({"nbf": int(time.time()) + 3600}, "does not hold"),
+        ({"nbf": 4_000_000_000}, "does not hold"),
         ({"iss": "https://evil.example"}, "does not hold"),
         ({"iss": None}, "does not hold"),
         ({"aud": "another client"}, "does not hold"),
