@@ -77,7 +77,7 @@ def full_report(
         report = report_on(seen, counted.table)
         judges = any(who.kind is LabelerKind.MODEL for who in labelers(store).values())
         disputed = _disputed(seen)
-        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT)
+        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT + 1)
         return FullReport(
             agreement=report,
             imported=pc.sum(pc.equal(counted.table["strategy"], IMPORTED_VOTES)).as_py() or 0,
@@ -87,8 +87,9 @@ def full_report(
                 seen, counted.table, pair_facts(store, purposes=purposes), vote_guidelines(store)
             ),
             disputed=[
-                replace(d, round=excerpts[d.pair_id][0], excerpt=excerpts[d.pair_id][1])
+                replace(d, round=number, excerpt=_cut(words))
                 for d in disputed
+                for number, words in [excerpts[d.pair_id]]
             ],
             standings=consensus_counts(store),
             models=model_rows(store) if judges else [],
@@ -138,6 +139,12 @@ def as_json(full: FullReport) -> dict[str, Any]:
         "versions": full.versions,
         "made_at": full.made_at.isoformat(),
     }
+
+
+def _cut(words: str) -> str:
+    """On one line, with a sign where something is missing."""
+    shown = " ".join(words[:EXCERPT].split())
+    return f"{shown}\u2026" if len(words) > EXCERPT else shown
 
 
 def _timed(row: Mapping[str, Any]) -> dict[str, Any]:
