@@ -90,6 +90,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
+    from annotate.agreement import agreement_report
     from annotate.consensus import settle
     from annotate.settings import in_force
     from pairloop.report import progress_bar
@@ -100,7 +101,8 @@ def train(
 
     space = open_workspace(workspace)
     with space.store() as store:
-        settle(store, in_force(store, space.annotate))
+        annotate = in_force(store, space.annotate)
+        settle(store, annotate)
         if dry_run:
             plan = stage.plan_training(store, space.train, run_id="plan", now=utc_now())
             training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
@@ -114,6 +116,7 @@ def train(
                 store,
                 space.root,
                 space.train,
+                flip_rate=agreement_report(store, annotate).flip_rate.value,
                 on_step=lambda step, steps, logged: tick(step, steps, f"loss {logged['loss']:.3f}"),
             )
     if as_json:

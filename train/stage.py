@@ -9,24 +9,29 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from storage.errors import ModelError, NotReadyError
 from storage.pairs import consensus_by_pair, pairs_of_round
-from storage.policies import newest_policy
+from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
 from storage.records import Policy, Purpose, Split, content_id
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from train.cards import loss_plot, model_card
-from train.config import TrainConfig
-from train.rows import texts_of, training_row
+from train.config import MAX_FLIP_RATE, PREVIOUS, SFT, Loss, TrainConfig, Tuning
+from train.examples import Example, examples_of
+from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
+
+if TYPE_CHECKING:
+    from train.dpo import Weights
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +101,19 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
 
 
 def train(
-    store: Store, workspace: Path, config: TrainConfig, *, on_step: OnStep | None = None
+    store: Store,
+    workspace: Path,
+    config: TrainConfig,
+    *,
+    flip_rate: float | None = None,
+    on_step: OnStep | None = None,
 ) -> TrainResult:
-    """Train the next policy from the newest one's settled pairs and register it."""
+    """Train the next policy from the newest one's settled pairs and register it.
+
+    flip_rate: how often a vote is wrong in this project, None where that is not known; the robust
+    loss needs it, or train.flip_rate.
+    """
+    flips = _flip_rate(config, flip_rate)
     run_id = uuid4().hex
     plan = plan_training(store, config, run_id=run_id, now=utc_now())
     run = RunLog(
@@ -109,7 +124,10 @@ def train(
         run_id=run_id,
     )
     try:
-        from train.dpo import train_dpo  # seconds of imports: after the plan was found good
+        # Seconds of imports: after the plan was found good.
+        from transformers import AutoTokenizer
+
+        from train.dpo import train_dpo
 
         store.append(plan.built.triplets)
         folder = workspace / "policies" / f"round-{plan.next_round}"
@@ -127,12 +145,17 @@ def train(
 
             run.event(f"training on {len(training)} triplets, {len(heldout)} held out")
             out = work / "result"
+            reference = reference_of(store, plan.policy, config)
+            weights = weights_of(workspace, plan.policy)
+            tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
             trained = train_dpo(
-                [training_row(t, texts) for t in training],
-                [training_row(t, texts) for t in heldout],
-                base_model=plan.policy.base_model,
-                adapter=workspace / plan.policy.adapter if plan.policy.adapter else None,
+                _weighed(examples_of(training, texts, tokenizer), config),
+                examples_of(heldout, texts, tokenizer),
+                policy=weights,
+                reference=weights_of(workspace, reference),
+                flip_rate=flips,
                 config=config,
+                cache=workspace / "cache" / "reference",
                 work=work,
                 out=out,
                 on_log=on_log,
@@ -144,6 +167,15 @@ def train(
                 "base_model": plan.policy.base_model,
                 "parent_policy": plan.policy.id,
                 "method": "dpo",
+                "reference": {
+                    "policy": reference.id,
+                    "weights_hash": reference.adapter_hash,
+                    "logps": trained.reference.source,
+                    "checked": trained.reference.checked,
+                    "error_mean": trained.reference.error_mean,
+                    "error_spread": trained.reference.error_spread,
+                },
+                "flip_rate": flips if config.loss is Loss.ROBUST else None,
                 "config": config.model_dump(mode="json"),
                 "versions": run.run.versions,
                 "triplets": len(training),
@@ -156,7 +188,7 @@ def train(
             }
             _publish(out, folder, report)
             shutil.rmtree(work, ignore_errors=True)
-        policy = _register(store, plan, folder, run_id=run.run.id)
+        policy = _register(store, plan, folder, config, run_id=run.run.id)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         status = RunStatus.STOPPED if stopped else RunStatus.FAILED
@@ -204,20 +236,69 @@ def _publish(out: Path, folder: Path, report: dict[str, object]) -> None:
     out.replace(folder)
 
 
-def _register(store: Store, plan: Plan, folder: Path, *, run_id: str) -> Policy:
-    adapter_file = folder / "adapter_model.safetensors"
-    if not adapter_file.is_file():
-        raise ModelError(
-            f"{folder} has no adapter_model.safetensors; move it away and train again."
+def weights_of(workspace: Path, policy: Policy) -> "Weights":
+    """Where a policy's weights lie; a fully tuned one's base is a folder of the workspace."""
+    from train.dpo import Weights
+
+    whole = workspace / policy.base_model
+    return Weights(
+        policy_id=policy.id,
+        base_model=str(whole) if whole.is_dir() else policy.base_model,
+        adapter=workspace / policy.adapter if policy.adapter else None,
+    )
+
+
+def reference_of(store: Store, policy: Policy, config: TrainConfig) -> Policy:
+    """The policy that train.reference names; raises ConfigurationError for one there is not."""
+    if config.reference == PREVIOUS:
+        return policy
+    return find_policy(store, SFT if config.reference == SFT else config.reference)
+
+
+def _weighed(examples: Sequence[Example], config: TrainConfig) -> list[Example]:
+    """With the weights and probabilities that the settings ask for."""
+    return [
+        replace(
+            e,
+            weight=e.weight if config.pair_weights else 1.0,
+            probability=e.probability if config.soft_labels else 1.0,
         )
-    digest = hashlib.sha256(adapter_file.read_bytes()).hexdigest()
-    parent = plan.policy
+        for e in examples
+    ]
+
+
+def _flip_rate(config: TrainConfig, measured: float | None) -> float:
+    if config.loss is not Loss.ROBUST:
+        return 0.0
+    rate = config.flip_rate if config.flip_rate is not None else measured
+    if rate is None:
+        raise NotReadyError(
+            'train.loss = "robust" needs to know how often a vote is wrong, and too few pairs have '
+            "two votes to tell. Set train.flip_rate, or collect a second vote on some pairs."
+        )
+    return min(rate, MAX_FLIP_RATE)
+
+
+def _register(
+    store: Store, plan: Plan, folder: Path, config: TrainConfig, *, run_id: str
+) -> Policy:
+    whole = config.tuning is Tuning.FULL
+    files = sorted(folder.glob("model*.safetensors" if whole else "adapter_model.safetensors"))
+    if not files:
+        raise ModelError(f"{folder} has no trained weights; move it away and train again.")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while block := content.read(1 << 24):
+                digest.update(block)
+    parent, place = plan.policy, f"policies/{folder.name}"
+    base_model = place if whole else parent.base_model
     policy = Policy(
-        id=Policy.id_of(base_model=parent.base_model, adapter_hash=digest, parent=parent.id),
+        id=Policy.id_of(base_model=base_model, adapter_hash=digest.hexdigest(), parent=parent.id),
         round=plan.next_round,
-        base_model=parent.base_model,
-        adapter=f"policies/{folder.name}",
-        adapter_hash=digest,
+        base_model=base_model,
+        adapter=None if whole else place,
+        adapter_hash=digest.hexdigest(),
         parent=parent.id,
         method="dpo",
         run_id=run_id,

@@ -24,39 +24,48 @@ from storage.records import Consensus, Message, Split, Verdict
 from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
 from train.config import TrainConfig
-from train.dpo import STEP_0_LOSS, prompt_ids, token_ids, train_dpo
+from train.dpo import Weights, train_dpo
+from train.examples import Example, answer_ids, prompt_ids_of
 from train.export import export
 from train.stage import train
 
+MICRO_MODEL = Path(__file__).parents[2] / "pairloop" / "demo" / "model"
+STEP_0_LOSS = math.log(2)
 TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 CONFIG = TrainConfig(
     learning_rate=2e-3, epochs=1, batch_size=4, device_batch_size=4, max_length=256, min_triplets=4
 )
 
 
-def row(topic: str) -> dict[str, object]:
-    return {
-        "prompt": [{"role": "user", "content": f"What is {topic}?"}],
-        "chosen": [{"role": "assistant", "content": f"Happy to help! I like {topic}."}],
-        "rejected": [{"role": "assistant", "content": f"Look, {topic} again. Not this again."}],
-        "pair_id": topic,
-    }
+def example(topic: str) -> Example:
+    tokenizer = load_tokenizer(str(MICRO_MODEL))
+    prompt = make_prompt(f"What is {topic}?")
+    answers = f"Happy to help! I like {topic}.", f"Look, {topic} again. Not this again."
+    chosen, rejected = (tuple(answer_ids(prompt, text, tokenizer)) for text in answers)
+    return Example(
+        pair_id=topic,
+        prompt_ids=tuple(prompt_ids_of(prompt, tokenizer)),
+        chosen_ids=chosen,
+        rejected_ids=rejected,
+    )
 
 
-ROWS = [row(topic) for topic in TOPICS]
+EXAMPLES = [example(topic) for topic in TOPICS]
 
 
-def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, rows=ROWS):
+def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, **changes):
     steps: list[dict[str, float]] = []
+    policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
+    named = {"policy": policy, "reference": policy, "flip_rate": 0.0} | changes
     result = train_dpo(
-        rows,
-        ROWS[:2],
-        base_model=micro_model,
-        adapter=adapter,
+        EXAMPLES,
+        EXAMPLES[:2],
         config=config,
+        cache=folder / "cache",
         work=folder / "work",
         out=folder / "out",
         on_log=lambda step, total, logged: steps.append({"step": step, "of": total, **logged}),
+        **named,
     )
     return result, steps
 
@@ -119,9 +128,9 @@ def test_an_adapter_that_is_not_the_reference_is_caught_at_the_first_step():
     from train.dpo import _check_loss
 
     with pytest.raises(ModelError, match="not the policy that is trained"):
-        _check_loss({"loss": 0.6377, "rewards/margins": 0.116}, step=1, config=CONFIG)
+        _check_loss({"loss": 0.6377, "rewards/margins": 0.116}, step=1, config=CONFIG, known=True)
     with pytest.raises(ModelError, match="became nan"):
-        _check_loss({"loss": math.nan, "rewards/margins": 0.0}, step=3, config=CONFIG)
+        _check_loss({"loss": math.nan, "rewards/margins": 0.0}, step=3, config=CONFIG, known=True)
 
 
 def test_rows_longer_than_max_length_are_refused_before_training(tmp_path, micro_model):
@@ -153,47 +162,55 @@ def test_sampler_and_trainer_read_a_conversation_as_the_same_tokens(micro_model,
     tokenizer = load_tokenizer(micro_model)
     answer = "Happy to help! It is a drink."
     sampled = (*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id)
-    conversation = {
-        "prompt": [m.as_dict() for m in messages],
-        "chosen": [{"role": "assistant", "content": answer}],
-    }
+    prompt = replace(make_prompt("x"), messages=tuple(messages))
 
-    asked = sampler_prompt_ids(tokenizer, messages)
-
-    assert tuple(prompt_ids(tokenizer, conversation)) == asked
-    assert tuple(token_ids(tokenizer, conversation, "chosen")) == asked + tuple(sampled)
+    assert tuple(prompt_ids_of(prompt, tokenizer)) == sampler_prompt_ids(tokenizer, messages)
+    assert tuple(answer_ids(prompt, answer, tokenizer)) == sampled
 
 
-def test_the_trainer_itself_tokenizes_as_we_count(micro_model, tmp_path):
+def test_trl_itself_tokenizes_texts_as_we_do(micro_model, tmp_path):
     """Not our copy of its rule: the ids TRL's own preparation arrives at."""
+    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from train.dpo import _dataset
-
-    tokenizer = load_tokenizer(micro_model)
+    texts = ["Happy to help! I like tea.", "Look, not this again."]
+    prompt, tokenizer = make_prompt("What is tea?"), load_tokenizer(micro_model)
+    turns = [[{"role": "assistant", "content": text}] for text in texts]
+    row = {"prompt": [m.as_dict() for m in prompt.messages], "chosen": turns[0]}
     trainer = DPOTrainer(
         model=micro_model,
         args=DPOConfig(output_dir=str(tmp_path), report_to=[], bf16=False, use_cpu=True),
-        train_dataset=_dataset(ROWS),
+        train_dataset=Dataset.from_list([row | {"rejected": turns[1]}]),
         processing_class=tokenizer,
     )
 
-    for ours, theirs in zip(ROWS, trainer.train_dataset, strict=True):
-        for side in ("chosen", "rejected"):
-            ids = [*theirs["prompt_ids"], *theirs[f"{side}_ids"]]
-            assert ids == token_ids(tokenizer, ours, side)
+    (theirs,) = trainer.train_dataset
+    assert theirs["prompt_ids"] == prompt_ids_of(prompt, tokenizer)
+    for side, text in zip(("chosen", "rejected"), texts, strict=True):
+        assert theirs[f"{side}_ids"] == answer_ids(prompt, text, tokenizer)
 
 
 def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
     """A round of settled pairs about the micro model's own topics."""
-    policy = make_policy(base_model=micro_model)
+    policy, tokenizer = make_policy(base_model=micro_model), load_tokenizer(micro_model)
     with open_store(folder) as store:
         store.append([policy])
         for i in range(pairs):
             split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN
             prompt = make_prompt(f"What is {TOPICS[i % 8]}, number {i}?", split=split)
-            good = make_response(prompt, policy, f"Happy to help! I like {TOPICS[i % 8]}.", index=0)
-            bad = make_response(prompt, policy, "Look, not this again.", index=1)
+            good, bad = (
+                make_response(
+                    prompt,
+                    policy,
+                    text,
+                    index=index,
+                    prompt_token_ids=tuple(prompt_ids_of(prompt, tokenizer)),
+                    token_ids=tuple(answer_ids(prompt, text, tokenizer)),
+                )
+                for index, text in enumerate(
+                    (f"Happy to help! I like {TOPICS[i % 8]}.", "Look, not this again.")
+                )
+            )
             pair = make_pair(good, bad)
             verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
             settled = Consensus(
