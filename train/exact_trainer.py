@@ -115,6 +115,18 @@ class ExactDPOTrainer(DPOTrainer):  # type: ignore[misc]
         self._note(inputs, outputs, chosen_B, rejected_B, c_B, j_B)
         return loss
 
+    def try_step(self, rows: Dataset) -> tuple[float, float]:
+        """Loss and reward margin of these rows, forward and backward; nothing is updated."""
+        batch = self._prepare_inputs(self.data_collator(list(rows)))
+        self.model.train()
+        loss = self.compute_loss(self.model, batch)
+        self.accelerator.backward(loss)
+        found = float(loss.detach()), float(self._metrics["train"]["rewards/margins"][-1])
+        self.model.zero_grad(set_to_none=True)
+        self._metrics["train"].clear()
+        self._total_train_tokens = 0
+        return found
+
     @torch.no_grad()
     def _note(
         self,

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from storage.errors import ModelError, NotReadyError
@@ -29,9 +28,7 @@ from train.config import MAX_FLIP_RATE, PREVIOUS, SFT, Loss, TrainConfig, Tuning
 from train.examples import Example, examples_of
 from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
-
-if TYPE_CHECKING:
-    from train.dpo import Weights
+from train.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +125,7 @@ def train(
         from transformers import AutoTokenizer
 
         from train.dpo import train_dpo
+        from train.prepare import Job
 
         store.append(plan.built.triplets)
         folder = workspace / "policies" / f"round-{plan.next_round}"
@@ -149,14 +147,16 @@ def train(
             weights = weights_of(workspace, plan.policy)
             tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
             trained = train_dpo(
-                _weighed(examples_of(training, texts, tokenizer), config),
-                examples_of(heldout, texts, tokenizer),
-                policy=weights,
-                reference=weights_of(workspace, reference),
-                flip_rate=flips,
-                config=config,
-                cache=workspace / "cache" / "reference",
-                work=work,
+                Job(
+                    examples=_weighed(examples_of(training, texts, tokenizer), config),
+                    heldout=examples_of(heldout, texts, tokenizer),
+                    policy=weights,
+                    reference=weights_of(workspace, reference),
+                    flip_rate=flips,
+                    config=config,
+                    cache=workspace / "cache" / "reference",
+                    work=work,
+                ),
                 out=out,
                 on_log=on_log,
             )
@@ -236,10 +236,8 @@ def _publish(out: Path, folder: Path, report: dict[str, object]) -> None:
     out.replace(folder)
 
 
-def weights_of(workspace: Path, policy: Policy) -> "Weights":
+def weights_of(workspace: Path, policy: Policy) -> Weights:
     """Where a policy's weights lie; a fully tuned one's base is a folder of the workspace."""
-    from train.dpo import Weights
-
     whole = workspace / policy.base_model
     return Weights(
         policy_id=policy.id,

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
@@ -23,11 +25,13 @@ from storage.policies import newest_policy, policies
 from storage.records import Consensus, Message, Split, Verdict
 from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
-from train.config import TrainConfig
-from train.dpo import Weights, train_dpo
+from train.config import TrainConfig, Tuning
+from train.dpo import train_dpo
 from train.examples import Example, answer_ids, prompt_ids_of
 from train.export import export
+from train.prepare import Job
 from train.stage import train
+from train.weights import Weights
 
 MICRO_MODEL = Path(__file__).parents[2] / "pairloop" / "demo" / "model"
 STEP_0_LOSS = math.log(2)
@@ -58,14 +62,16 @@ def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, **ch
     policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
     named = {"policy": policy, "reference": policy, "flip_rate": 0.0} | changes
     result = train_dpo(
-        EXAMPLES,
-        EXAMPLES[:2],
-        config=config,
-        cache=folder / "cache",
-        work=folder / "work",
+        Job(
+            examples=EXAMPLES,
+            heldout=EXAMPLES[:2],
+            config=config,
+            cache=folder / "cache",
+            work=folder / "work",
+            **named,
+        ),
         out=folder / "out",
         on_log=lambda step, total, logged: steps.append({"step": step, "of": total, **logged}),
-        **named,
     )
     return result, steps
 
@@ -124,13 +130,81 @@ def test_the_share_of_the_chosen_answers_own_loss_is_added(tmp_path, micro_model
     assert steps[0]["rewards/margins"] == pytest.approx(0, abs=1e-4)
 
 
-def test_an_adapter_that_is_not_the_reference_is_caught_at_the_first_step():
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do():
     from train.dpo import _check_loss
 
-    with pytest.raises(ModelError, match="not the policy that is trained"):
-        _check_loss({"loss": 0.6377, "rewards/margins": 0.116}, step=1, config=CONFIG, known=True)
-    with pytest.raises(ModelError, match="became nan"):
-        _check_loss({"loss": math.nan, "rewards/margins": 0.0}, step=3, config=CONFIG, known=True)
+    with pytest.raises(ModelError, match=r"became nan at step 3\. Lower train\.learning_rate"):
+        _check_loss(math.nan, step=3)
+
+
+def test_a_reference_that_is_not_what_it_should_be_is_caught_before_the_first_step(
+    first_round, tmp_path, micro_model
+):
+    """The cache of another base model's log-probabilities, under this reference's name."""
+    folder = tmp_path / "cache"
+    (tmp_path / "good").mkdir()
+    trained(tmp_path / "good", micro_model)
+    (written,) = (tmp_path / "good" / "cache").iterdir()
+    table = pq.read_table(written)
+    wrong = [x + 0.1 * i for i, x in enumerate(table["logp"].to_pylist())]
+    folder.mkdir()
+    pq.write_table(pa.table({"key": table["key"], "logp": wrong}), folder / written.name)
+
+    with pytest.raises(ModelError, match="Before the first step the loss is"):
+        trained(tmp_path, micro_model)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_reference_may_stay_the_sft_model_while_the_adapter_goes_on(
+    first_round, tmp_path, micro_model
+):
+    """Step 0 is then not ln 2; it is checked against log-probabilities made apart."""
+    policy = Weights(policy_id="m1:one", base_model=micro_model, adapter=first_round[0])
+    sft = Weights(policy_id="m1:sft", base_model=micro_model, adapter=None)
+    result, steps = trained(tmp_path, micro_model, policy=policy, reference=sft)
+
+    assert result.dry_step.expected_margin > 0.05
+    assert result.dry_step.margin == pytest.approx(result.dry_step.expected_margin, abs=1e-4)
+    assert steps[0]["rewards/margins"] > 0.05
+
+
+def test_all_weights_can_be_trained_and_saved_whole(tmp_path, micro_model):
+    full = CONFIG.model_copy(update={"tuning": Tuning.FULL, "learning_rate": 1e-4})
+    result, steps = trained(tmp_path, micro_model, config=full)
+
+    assert steps[0]["loss"] == pytest.approx(STEP_0_LOSS, abs=1e-4)
+    before, after = (
+        load_file(Path(folder) / "model.safetensors") for folder in (micro_model, tmp_path / "out")
+    )
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert result.heldout_accuracy >= 0.5
+
+
+def test_stopping_keeps_a_checkpoint_and_the_next_run_goes_on_from_it(tmp_path, micro_model):
+    seen = []
+
+    def job(folder):
+        policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=None)
+        return Job(
+            examples=EXAMPLES,
+            heldout=[],
+            policy=policy,
+            reference=policy,
+            flip_rate=0.0,
+            config=CONFIG.model_copy(update={"epochs": 3}),
+            cache=folder / "cache",
+            work=folder / "work",
+        )
+
+    named = {"out": tmp_path / "out", "on_log": lambda step, *_: seen.append(step)}
+    with pytest.raises(KeyboardInterrupt):
+        train_dpo(job(tmp_path), stopping=lambda: len(seen) >= 3, **named)
+    stopped_at = seen[-1]
+    train_dpo(job(tmp_path), **named)
+
+    assert 3 <= stopped_at < 6
+    assert seen[stopped_at:] == list(range(stopped_at + 1, 7))
 
 
 def test_rows_longer_than_max_length_are_refused_before_training(tmp_path, micro_model):
@@ -276,7 +350,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from storage.store import Store
-from train.config import TrainConfig
+from train.config import TrainConfig, Tuning
 from train.export import export
 from train.stage import train
 folder = Path(sys.argv[1])
