@@ -68,6 +68,7 @@ class TrainConfig(BaseModel):
     min_triplets: Annotated[int, Field(ge=1)] = 20
     checkpoints: Annotated[int, Field(ge=1)] = 5  # per run, to resume from after a kill
     gradient_checkpointing: bool = False
+    price_per_hour: Annotated[float | None, Field(ge=0)] = None  # of the machine, for the estimate
     seed: int = 0
 
     @model_validator(mode="after")

@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
+from factories import NOW, make_prompt, open_store
 from safetensors.torch import load_file
+from training_data import TOPICS, fill_workspace
 
 from generate.chat import load_tokenizer
 from generate.chat import prompt_token_ids as sampler_prompt_ids
 from storage.errors import ModelError, NotReadyError
 from storage.policies import newest_policy, policies
-from storage.records import Consensus, Message, Split, Verdict
+from storage.records import Message, Split
 from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
 from train.config import TrainConfig, Tuning
@@ -35,7 +36,6 @@ from train.weights import Weights
 
 MICRO_MODEL = Path(__file__).parents[2] / "pairloop" / "demo" / "model"
 STEP_0_LOSS = math.log(2)
-TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 CONFIG = TrainConfig(
     learning_rate=2e-3, epochs=1, batch_size=4, device_batch_size=4, max_length=256, min_triplets=4
 )
@@ -262,49 +262,6 @@ def test_trl_itself_tokenizes_texts_as_we_do(micro_model, tmp_path):
     assert theirs["prompt_ids"] == prompt_ids_of(prompt, tokenizer)
     for side, text in zip(("chosen", "rejected"), texts, strict=True):
         assert theirs[f"{side}_ids"] == answer_ids(prompt, text, tokenizer)
-
-
-def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
-    """A round of settled pairs about the micro model's own topics."""
-    policy, tokenizer = make_policy(base_model=micro_model), load_tokenizer(micro_model)
-    with open_store(folder) as store:
-        store.append([policy])
-        for i in range(pairs):
-            split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN
-            prompt = make_prompt(f"What is {TOPICS[i % 8]}, number {i}?", split=split)
-            good, bad = (
-                make_response(
-                    prompt,
-                    policy,
-                    text,
-                    index=index,
-                    prompt_token_ids=tuple(prompt_ids_of(prompt, tokenizer)),
-                    token_ids=tuple(answer_ids(prompt, text, tokenizer)),
-                )
-                for index, text in enumerate(
-                    (f"Happy to help! I like {TOPICS[i % 8]}.", "Look, not this again.")
-                )
-            )
-            pair = make_pair(good, bad)
-            verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
-            settled = Consensus(
-                pair_id=pair.id,
-                verdict=verdict,
-                probability_first=0.75 if verdict is Verdict.FIRST else 0.25,
-                votes=2,
-                first_votes=2 * (verdict is Verdict.FIRST),
-                second_votes=2 * (verdict is Verdict.SECOND),
-                tie_votes=0,
-                both_bad_votes=0,
-                method="majority",
-                settled=True,
-                reason="2 of 2 votes agree",
-                closed=True,
-                events=2,
-                created_at=NOW,
-            )
-            for rows in ([prompt], [good, bad], [pair], [settled]):
-                store.append(rows)
 
 
 def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, micro_model):
