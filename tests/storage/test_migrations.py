@@ -4,8 +4,8 @@ from datetime import datetime
 
 import duckdb
 
+from storage import adjudications, team
 from storage import judgments as judging
-from storage import team
 from storage.embedded import migrations
 from storage.records import Verdict
 from storage.store import Store
@@ -37,3 +37,4 @@ def test_the_first_schema_is_brought_up_to_date_with_its_rows(tmp_path):
             assert (judgment.labeler, judgment.verdict) == ("ann", Verdict.FIRST)
             assert judgment.guideline == ""
             assert team.team_versions(store) == (0, 0, 0, 0, 0)
+            assert adjudications.standing(store) == {}
