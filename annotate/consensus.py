@@ -10,8 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol, assert_never
 
+import numpy as np
+
+from annotate.accuracy import Accuracy
 from annotate.config import Distribution
+from annotate.stats.consensus_model import probability_first
 from storage import judgments as judging
 from storage import pairs as pairing
 from storage.records import (
@@ -25,9 +30,17 @@ from storage.records import (
 )
 from storage.store import Store, utc_now
 
-MAJORITY, POSTERIOR = "majority", "posterior"
+MAJORITY, POSTERIOR, ADJUDICATED = "majority", "posterior", "adjudicated"
+ADJUDICATOR_ACCURACY = 0.95  # researchers who discussed a pair: Stiennon et al. 2020, appendix C.2
 SETTLED = (Purpose.TRAIN, Purpose.EVALUATION)  # gold pairs and repeats are not decided by votes
 VERDICTS = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
+
+
+class Decision(Protocol):
+    """What an adjudicator decided; verdict None: it cannot be decided."""
+
+    @property
+    def verdict(self) -> Verdict | None: ...
 
 
 def majority(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -103,40 +116,67 @@ def consensus_of(
     events: int,
     config: Distribution,
     now: datetime,
+    adjudication: Decision | None = None,
+    accuracy: Accuracy | None = None,
 ) -> Consensus:
     """The consensus of people's present judgments on a pair; their order does not matter.
 
-    probability_first is the mean of a Beta(1, 1) prior updated by the votes, a tie counting half
-    for each side: two of two votes (.75) are weaker evidence than three of three (.8).
+    adjudication: the standing decision on the pair, which goes before its votes.
+    accuracy: what the project's votes are worth; the settings' vote_accuracy where it is not given.
+    probability_first is that the first answer is the better one, if every vote is right as often as
+    the project's are: at .8, .94 after two of two votes and .98 after three of three. Ties and
+    both-bad speak for neither answer.
     """
     votes = [j.verdict for j in current if j.verdict is not Verdict.SKIP]
     count: Counter[Verdict] = Counter(votes)
-    first, second, tie = (count[v] for v in (Verdict.FIRST, Verdict.SECOND, Verdict.TIE))
+    agreement = (accuracy or Accuracy.prior(config.vote_accuracy)).of(pair)
     wanted = votes_wanted(votes, pair, config)
     by_posterior = (
         config.stop_at is not None
         and planned_votes(pair.id, pair.purpose, pair.strategy, config) > 1
     )
-    if by_posterior:
+    if adjudication is not None:
+        verdict, reason = adjudication.verdict, "adjudicated"
+    elif by_posterior:
         verdict, reason = _by_posterior(votes, wanted, config)
     else:
         verdict, reason = _by_majority(votes, pair, wanted, config)
+    method = POSTERIOR if by_posterior else MAJORITY
     return Consensus(
         pair_id=pair.id,
         verdict=verdict,
-        probability_first=(first + tie / 2 + 1) / (first + second + tie + 2),
+        probability_first=_probability_first(count, agreement, adjudication),
         votes=len(votes),
-        first_votes=first,
-        second_votes=second,
-        tie_votes=tie,
+        first_votes=count[Verdict.FIRST],
+        second_votes=count[Verdict.SECOND],
+        tie_votes=count[Verdict.TIE],
         both_bad_votes=count[Verdict.BOTH_BAD],
-        method=POSTERIOR if by_posterior else MAJORITY,
-        settled=verdict is not None,
+        method=method if adjudication is None else ADJUDICATED,
+        settled=verdict is not None or adjudication is not None,
         reason=reason,
-        closed=len(votes) >= wanted,
+        closed=len(votes) >= wanted or adjudication is not None,
         events=events,
         created_at=now,
     )
+
+
+def _probability_first(
+    count: Mapping[Verdict, int], agreement: float, adjudication: Decision | None
+) -> float:
+    if adjudication is None:
+        lead = count[Verdict.FIRST] - count[Verdict.SECOND]
+        return float(
+            probability_first(np.array([float(lead)]), np.zeros(1), agreement=agreement)[0]
+        )
+    match adjudication.verdict:
+        case Verdict.FIRST:
+            return ADJUDICATOR_ACCURACY
+        case Verdict.SECOND:
+            return 1 - ADJUDICATOR_ACCURACY
+        case Verdict.TIE | Verdict.BOTH_BAD | Verdict.SKIP | None:
+            return 0.5
+        case _:
+            assert_never(adjudication.verdict)
 
 
 def _by_majority(

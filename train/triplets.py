@@ -7,7 +7,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from storage.records import Consensus, Pair, Prompt, Purpose, Split, Triplet, Verdict
+from storage.records import (
+    IMPORTED_VOTES,
+    Consensus,
+    Pair,
+    Prompt,
+    Purpose,
+    Split,
+    Tier,
+    Triplet,
+    Verdict,
+)
 
 
 class Drop(StrEnum):
@@ -93,6 +103,16 @@ def _triplet(
         probability=probability,
         agreement=votes / found.votes,
         votes=found.votes,
+        tier=_tier(pair, found, votes),
         round=pair.round,
         created_at=now,
     )
+
+
+def _tier(pair: Pair, found: Consensus, for_it: int) -> Tier:
+    """for_it: how many votes the consensus verdict has."""
+    if found.method == "adjudicated":
+        return Tier.ADJUDICATED
+    if pair.strategy == IMPORTED_VOTES:
+        return Tier.IMPORTED
+    return Tier.HUMAN_AGREED if for_it > 1 else Tier.HUMAN_SINGLE
