@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from annotate.consensus import VERDICTS
+from annotate.stats.votes import VERDICTS
 from storage.adjudication_records import Adjudication
 from storage.adjudications import VoteCount
 

@@ -17,6 +17,7 @@ from typing import Self, assert_never
 
 IMPORTED_VOTES = "imported votes"
 IMPORTED_LABELER = "imported:"  # what the names of those who voted elsewhere begin with
+ADJUDICATED = "adjudicated"  # the method of a consensus that an adjudicator decided
 IMPORTED_ROUND = -1  # of answers and pairs that no policy of this workspace gave
 
 
