@@ -80,7 +80,7 @@ def planned_votes(pair_id: str, purpose: Purpose, strategy: str, config: Distrib
         case Purpose.EVALUATION:
             return config.evaluation_votes
         case _:
-            overlap = in_overlap(pair_id, share=config.overlap_share)
+            overlap = config.overlap_share == 1 or in_overlap(pair_id, share=config.overlap_share)
             return config.votes_per_pair if overlap else 1
 
 

@@ -16,6 +16,7 @@ from annotate.stats.votes import VERDICTS, Votes
 from storage.records import Verdict
 
 MODEL_PAIRS = 50  # with two votes or more; with fewer the model knows nobody well enough
+FIT_PAIRS = 20_000  # at most, by id, which is a hash: more make nobody much better known
 TOLERANCE = 1e-7  # of the log-likelihood; posteriors then rest to the third digit
 CODES: Mapping[Verdict, int] = {v: i for i, v in enumerate(VERDICTS)}
 _MIRROR = np.array([1, 0, 2, 3])  # each verdict's code once the answers change places
@@ -55,6 +56,7 @@ def fit_labels(votes: Votes, labelers: Sequence[str]) -> LabelModel | None:
     several = np.bincount(votes.pair_N, minlength=votes.pairs) > 1
     if several.sum() < MODEL_PAIRS:
         return None
+    several &= np.cumsum(several) <= FIT_PAIRS
     used = votes.only(several[votes.pair_N])
     fit = dawid_skene(
         np.concatenate([used.pair_N, used.pair_N + votes.pairs]),

@@ -1,6 +1,6 @@
 """What the database counts of votes, for consensus: people's and, apart from them, models'."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -35,19 +35,33 @@ def votes_of_people(store: Store) -> pa.Table:
     return store.table("votes_of_people")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVotes:
-    """How many models gave each verdict on one pair."""
-
-    verdicts: Mapping[Verdict, int]
-
-
-def model_votes(store: Store) -> dict[str, ModelVotes]:
-    """What models said of training and evaluation pairs, by pair id; skips are not counted."""
+def model_votes(store: Store) -> dict[str, dict[Verdict, int]]:
+    """How many models gave each verdict on training and evaluation pairs; skips are not counted."""
     verdicts = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
     return {
-        str(row["pair_id"]): ModelVotes(
-            verdicts={v: int(str(row[f"{v.value}_votes"])) for v in verdicts}
-        )
+        str(row["pair_id"]): {v: int(str(row[f"{v.value}_votes"])) for v in verdicts}
         for row in store.query("model_tallies")
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What one person's judgment holds beside a vote; its verdict says which answer was edited."""
+
+    pair_id: str
+    verdict: Verdict
+    edited_text: str
+    flags: tuple[str, ...]
+
+
+def remarks_of_people(store: Store) -> list[Remark]:
+    """Of the counting judgments those with an edited answer or a flag, and the skips."""
+    return [
+        Remark(
+            pair_id=str(row["pair_id"]),
+            verdict=Verdict(str(row["verdict"])),
+            edited_text=str(row["edited_text"]),
+            flags=tuple(row["flags"]) if isinstance(row["flags"], list) else (),
+        )
+        for row in store.query("remarks_of_people")
+    ]

@@ -23,6 +23,7 @@ from storage.records import Policy, Purpose, Split, content_id
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
+from storage.tallies import model_votes
 from train.cards import loss_plot, model_card
 from train.config import TrainConfig
 from train.rows import texts_of, training_row
@@ -74,6 +75,8 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         {p.id: p for p in prompts(store)},
         run_id=run_id,
         now=now,
+        models=model_votes(store),
+        judge_votes=config.judge_votes,
     )
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:

@@ -130,3 +130,18 @@ where l.kind = 'model'
     and p.purpose in ('train', 'evaluation')
 group by j.pair_id
 order by j.pair_id;
+
+-- name: remarks_of_people
+-- People's counting judgments that hold more than a vote, or none: edits, flags, skips.
+select
+    j.pair_id,
+    j.verdict,
+    j.edited_text,
+    j.flags
+from judgments as j
+inner join pairs as p on p.id = j.pair_id
+left join labelers as l on l.name = j.labeler
+where (j.edited_text <> '' or len(j.flags) > 0 or j.verdict = 'skip')
+    and p.purpose in ('train', 'evaluation')
+    and coalesce(l.kind, 'human') <> 'model'
+order by j.pair_id, j.created_at, j.labeler;
