@@ -65,6 +65,7 @@ class TrainConfig(BaseModel):
     lora_rank: Annotated[int, Field(ge=1, le=64)] = 16
     lora_alpha: Annotated[int, Field(ge=1)] = 32
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the steps
+    judge_votes: bool = False  # train on pairs that only language models judged, too
     min_triplets: Annotated[int, Field(ge=1)] = 20
     checkpoints: Annotated[int, Field(ge=1)] = 5  # per run, to resume from after a kill
     gradient_checkpointing: bool = False

@@ -14,6 +14,7 @@ from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
 from storage.records import LabelerKind, Policy, Purpose, Split, content_id
 from storage.store import Store
+from storage.tallies import model_votes
 from train.config import MAX_FLIP_RATE, PREVIOUS, Loss, TrainConfig
 from train.examples import Example, examples_of
 from train.preflight import Check, Data, Light, data_checks
@@ -63,6 +64,8 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         {p.id: p for p in prompts(store)},
         run_id=run_id,
         now=now,
+        models=model_votes(store),
+        judge_votes=config.judge_votes,
     )
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
