@@ -1,5 +1,6 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from annotate.agreement import AgreementReport
 from annotate.agreement_kept import kept_report
 from annotate.config import AnnotateConfig
 from annotate.forecast import Forecast, forecast
+from annotate.kept import Kept, PerStore
 from annotate.people_stats import PersonRow, people_rows
 from storage.people import votes_growth
 from storage.policies import policies
@@ -20,6 +22,7 @@ from storage.summaries import (
     Outcome,
     Phase,
     RoundSummary,
+    dashboard_version,
     evaluation_outcomes,
     loop_phase,
     round_summaries,
@@ -72,6 +75,19 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
                 prompts=table_counts(store)["prompts"], rounds=summaries, known=known
             ),
         )
+
+
+def _version(store: Store) -> tuple[int, ...]:
+    """What an overview rests on; the pace changes with the minutes."""
+    return (*dashboard_version(store), int(time.time() // 60))
+
+
+_kept: PerStore[Kept[Overview, AnnotateConfig]] = PerStore(lambda: Kept(overview, _version))
+
+
+def kept_overview(store: Store, config: AnnotateConfig) -> Overview:
+    """The overview of an open store, shared by all who look at it."""
+    return _kept.of(store).value(store, config)
 
 
 def votes_by_hour(growth: Sequence[tuple[datetime, int]]) -> list[tuple[float, int]]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from annotate.config import AnnotateConfig
-from annotate.overview import overview
+from annotate.overview import kept_overview
 from storage.records import Judgment, Verdict
 from storage.store import Store, utc_now
 
@@ -217,7 +217,7 @@ def polls(store: Store, config: AnnotateConfig, *, times: int, pause: float) -> 
     seen = []
     for _ in range(times):
         start = time.perf_counter()
-        overview(store, config)
+        kept_overview(store, config)
         seen.append(time.perf_counter() - start)
         time.sleep(pause)
     done.set()
