@@ -6,7 +6,8 @@ import gradio as gr
 
 from annotate.admin_access import QUIET, AdminContext
 from annotate.admin_html import Raw, badge, code, section, share_bar, span, table, tile, tiles
-from annotate.charts import Bar, interval_bars, line_chart
+from annotate.charts import interval_bars, line_chart
+from annotate.charts_intervals import Bar
 from annotate.forecast import Forecast
 from annotate.overview import Overview, overview
 from annotate.stats.estimate import Estimate, wilson
