@@ -5,28 +5,21 @@ that gives way to everything else, so that nobody who labels or looks on waits f
 """
 
 import logging
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
 
 from annotate.agreement import AgreementReport, agreement_report
 from annotate.config import Distribution
 from annotate.kept import REST, Kept, PerStore
-from annotate.report_data import FullReport, full_report
+from annotate.report_child import report_from_child
+from annotate.report_data import FullReport
 from storage.judgments import votes_version
-from storage.store import Store, utc_now
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from storage.store import Store
 
 _log = logging.getLogger(__name__)
-_NICE = 10
 _LEAST_REST = 10.0  # seconds between two reports
 
 
@@ -67,7 +60,10 @@ class KeptFullReport:
 
     def _work(self, database: Path, config: Distribution) -> None:
         began = self._clock()
-        found = _in_child(database, config)
+        try:
+            found = report_from_child(database, config)
+        except OSError as error:
+            found = str(error)
         with self._lock:
             self._working = False
             if isinstance(found, FullReport):
@@ -77,33 +73,6 @@ class KeptFullReport:
                 _log.error("The agreement report could not be worked out: %s", found)
             ended = self._clock()
             self._good_until = ended + max(_LEAST_REST, REST * (ended - began))
-
-
-def _in_child(database: Path, config: Distribution) -> FullReport | str:
-    """The report, or why there is none."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(database, config, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    try:
-        found: FullReport | str = ours.recv()
-    except EOFError:
-        found = "the process that works it out ended early"
-    finally:
-        ours.close()
-        child.join()
-    return found
-
-
-def _child(database: Path, config: Distribution, pipe: "Connection[object, object]") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends this process when it ends
-    os.nice(_NICE)
-    try:
-        with Store(database) as store:
-            pipe.send(full_report(store, config, now=utc_now()))
-    except Exception as error:  # noqa: BLE001 - told to the server, which says so
-        pipe.send(f"{type(error).__name__}: {error}")
 
 
 _reports: PerStore[Kept[AgreementReport, Distribution]] = PerStore(

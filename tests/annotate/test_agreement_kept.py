@@ -9,9 +9,10 @@ from factories import fill_store, make_judgment, open_store
 
 from annotate.accounts import add_labeler
 from annotate.agreement import agreement_report
-from annotate.agreement_kept import KeptFullReport, _in_child, kept_report
+from annotate.agreement_kept import KeptFullReport, kept_report
 from annotate.config import AnnotateConfig
 from annotate.kept import REST, SLOW_SECONDS, Kept
+from annotate.report_child import report_from_child
 from storage.judgments import votes_version
 from storage.records import LabelerKind, Verdict
 
@@ -99,5 +100,5 @@ def test_the_whole_report_comes_from_a_child_and_nobody_waits_for_it(store):
 
 def test_what_goes_wrong_in_the_child_is_said(tmp_path):
     (tmp_path / "broken.duckdb").write_bytes(b"no database at all")
-    problem = _in_child(tmp_path / "broken.duckdb", AnnotateConfig())
-    assert problem.startswith("StoreError: ")
+    problem = report_from_child(tmp_path / "broken.duckdb", AnnotateConfig())
+    assert problem.startswith("storage.errors.StoreError: ")
