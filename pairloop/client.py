@@ -217,7 +217,10 @@ class Client:
         return self._call("GET", "/api/settings")
 
     def change_settings(self, **changes: Any) -> Mapping[str, Any]:
-        """Change distribution settings; None goes back to pairloop.toml. All or none."""
+        """Change distribution settings: all or none.
+
+        None goes back to pairloop.toml; "off" ends stop_at or daily_limit, whatever the file says.
+        """
         return self._call("PUT", "/api/settings", json=changes)
 
     def set_guidelines(self, text: str) -> str:

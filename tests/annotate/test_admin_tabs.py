@@ -144,6 +144,26 @@ def test_settings_change_at_once_for_people_at_work(own, blocks):
     assert "There is no setting" in call(blocks, "back", tab="settings", event={"pick": "port"})[0]
 
 
+@pytest.mark.parametrize("own", [{"stop_at": 0.9, "daily_limit": 50}], indirect=True)
+def test_an_emptied_field_is_off_and_back_to_the_file_is_a_button(own, blocks):
+    keys = list(TITLES)
+    values = {key: getattr(own.config, key) for key in keys} | {"stop_at": None}
+    problem, meaning = call(blocks, "mean", *values.values())
+    assert problem == ""
+    assert "Votes still wanted" in meaning
+    said, _, shown, *fields = call(blocks, "put", *values.values())
+    assert "Changed: stop once this sure." in said
+    assert fields[keys.index("stop_at")] is None
+    assert own.desk.config.stop_at is None
+    assert own.desk.config.daily_limit == 50
+    assert "<td>Stop once this sure</td><td>off</td><td>0.9</td>" in shown
+    call(blocks, "back", tab="settings", event={"action": "back", "pick": "stop_at"})
+    assert own.desk.config.stop_at == 0.9
+    emptied = values | {"stop_at": 0.9, "votes_per_pair": None}
+    assert "votes_per_pair can" in call(blocks, "put", *emptied.values())[0]
+    assert own.desk.config.votes_per_pair == 2
+
+
 def test_gold_is_made_of_a_pair_and_retired(own, blocks):
     pair = own.filled.pairs[0]
     shown = "hidden: looks like any other pair"
