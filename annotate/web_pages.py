@@ -57,13 +57,29 @@ def invitation_page(
     )
     return page(
         f"""{message(text)}<form method="post" action="/invite/{html.escape(token)}">{name}
-<label for="password">Password (8 characters or more)</label>
+{_CHOOSE_TWICE}<button>Make my account</button></form>""",
+        title="your account",
+        status=status,
+    )
+
+
+def reset_page(token: str, *, named: str, text: str = "", status: int = 200) -> HTMLResponse:
+    """Choose a new password."""
+    return page(
+        f"""{message(text)}<form method="post" action="/reset/{html.escape(token)}">
+<p>Choose a new password for <strong>{html.escape(named)}</strong>. It signs you out everywhere else
+and ends your API tokens.</p>
+<input type="hidden" name="name" value="{html.escape(named)}" autocomplete="username">
+{_CHOOSE_TWICE}<button>Set my password</button></form>""",
+        title="your password",
+        status=status,
+    )
+
+
+_CHOOSE_TWICE = """<label for="password">Password (8 characters or more)</label>
 <input id="password" name="password" type="password" autocomplete="new-password" minlength="8"
  maxlength="1000" required>
 <label for="again">The same password again</label>
 <input id="again" name="again" type="password" autocomplete="new-password" minlength="8"
  maxlength="1000" required>
-<button>Make my account</button></form>""",
-        title="your account",
-        status=status,
-    )
+"""

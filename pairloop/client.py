@@ -182,6 +182,15 @@ class Client:
         """Open a locked account again."""
         return person_of(self._call("POST", f"/api/people/{_part(name)}/enable"))
 
+    def change_role(self, name: str, role: Role) -> Person:
+        """Give somebody another role; they sign in again."""
+        path = f"/api/people/{_part(name)}/role"
+        return person_of(self._call("POST", path, json={"role": role}))
+
+    def reset_password(self, name: str) -> str:
+        """The link where somebody chooses a new password, once; it is told this once."""
+        return self._address + str(self._call("POST", f"/api/people/{_part(name)}/reset")["path"])
+
     def invite(
         self,
         name: str = "",

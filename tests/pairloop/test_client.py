@@ -118,6 +118,11 @@ def test_a_lead_steers_the_team(site):
         with pytest.raises(ApiError, match="no such open invitation") as gone:
             lead.revoke_invitation(open_one["id"])
         assert gone.value.status == 404
+        assert lead.change_role("ann", "adjudicator").role == "adjudicator"
+        assert lead.change_role("ann", "labeler").role == "labeler"
+        assert "/reset/" in lead.reset_password("ann")
+        with pytest.raises(ApiError, match="your own role"):
+            lead.change_role("lead", "labeler")
         with pytest.raises(ApiError, match="your own account"):
             lead.disable("lead")
         with pytest.raises(ApiError, match="no labeler 'nobody'"):
