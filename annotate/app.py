@@ -22,6 +22,7 @@ from annotate.desk import Desk
 from annotate.guidelines import take_file
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
+from annotate.web_account import account_router
 from annotate.web_api import admin_router
 from annotate.web_docs import docs_page, openapi
 from annotate.web_label import label_router
@@ -67,6 +68,7 @@ def create_app(
     app.include_router(login_router(door, one_time_logins=one_time_logins or {}))
     app.include_router(invite_router(door))
     app.include_router(reset_router(door))
+    app.include_router(account_router(door))
     if config.oidc is not None:
         app.include_router(oidc_router(door, config.oidc))
     for router in (

@@ -75,11 +75,11 @@ class Door:
         """Take the attempt back."""
         self._attempts.succeeded(name=name, peer=self.caller(request))
 
-    def let_in(self, request: Request, name: str, *, how: str) -> Response:
+    def let_in(self, request: Request, name: str, *, how: str, to: str = "/label/") -> Response:
         """A new session in place of the one there was, and on to the pairs."""
         if (old := token_of(request.headers)) is not None:
             self.sessions.end(old)
-        answer = RedirectResponse("/label/", status_code=303)
+        answer = RedirectResponse(to, status_code=303)
         answer.set_cookie(
             COOKIE,
             self.sessions.start(name),
