@@ -17,7 +17,7 @@ from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, m
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from storage import records, run_records, team_records
+from storage import adjudication_records, records, run_records, team_records
 from storage.codec import Record
 from storage.errors import StoreError, WorkspaceError
 from storage.records import Message, Verdict
@@ -57,6 +57,9 @@ READ: Mapping[type, tuple[str, str, str]] = {
     team_records.Invitation: ("invitations_all", "token_hash", ""),
     team_records.ApiToken: ("api_tokens_all", "token_hash", ""),
     team_records.Activity: ("activities_newest", "id", "count"),
+    adjudication_records.OwnView: ("own_views_all", "id", ""),
+    adjudication_records.Adjudication: ("adjudication_events_all", "id", ""),
+    adjudication_records.DiscussionNote: ("discussion_of_pair", "pair_id", "pair_id"),
 }
 texts = st.text() | st.sampled_from(
     [
@@ -169,7 +172,8 @@ def test_every_kind_of_record_comes_back_from_another_process_that_holds_the_fil
 # Parameters that match no row, by name; those of other names are texts.
 OF_NOTHING = {
     **{key: ["nobody"] for key in ["ids", "pair_ids", "labelers", "purposes", "tags"]},
-    **dict.fromkeys(["count", "skip"], 0),
+    **dict.fromkeys(["count", "skip", "part"], 0),
+    **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
     **dict.fromkeys(["votes_per_pair", "evaluation_votes"], 1),
@@ -177,7 +181,14 @@ OF_NOTHING = {
     "round": -5,
 }
 # Those that count, or list everybody, whatever they are asked about.
-ABOUT_ALL = {"imported_summary", "people_tallies", "votes_between"}
+ABOUT_ALL = {
+    "imported_summary",
+    "judged_texts",
+    "pairs_by_standing",
+    "people_tallies",
+    "votes_between",
+    "votes_growth",
+}
 
 
 @pytest.mark.parametrize("where", ["own", "served"])
