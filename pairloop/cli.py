@@ -9,11 +9,13 @@ import sys
 import typer
 
 from pairloop import (
+    commands_agreement,
     commands_data,
     commands_import,
     commands_judge,
     commands_loop,
     commands_team,
+    commands_train,
 )
 from storage.errors import PairloopError
 
@@ -26,9 +28,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_agreement.register(app)
 commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)
+commands_train.register(app)
 commands_judge.register(app)
 
 
