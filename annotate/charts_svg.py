@@ -108,17 +108,27 @@ def number(value: float) -> str:
 
 
 def short(label: str, *, wide: int = 22) -> str:
-    """The label cut to `wide` columns, never inside a character that is made of several."""
+    """The label cut to `wide` columns in the middle: names often differ at their ends alone.
+
+    Never inside a character that is made of several.
+    """
     marks = _characters(visible(label).replace("\n", " "))
     if sum(map(_columns, marks)) <= wide:
         return "".join(marks)
-    kept, used = [], 1
+    head = _fitting(marks, (wide - 1) // 3)
+    tail = _fitting(marks[::-1], wide - 1 - sum(map(_columns, head)))
+    return f"{''.join(head)}\u2026{''.join(reversed(tail))}"
+
+
+def _fitting(marks: Sequence[str], wide: int) -> list[str]:
+    """As many from the beginning as have room."""
+    kept: list[str] = []
     for mark in marks:
-        used += _columns(mark)
-        if used > wide:
+        wide -= _columns(mark)
+        if wide < 0:
             break
         kept.append(mark)
-    return "".join(kept) + "\u2026"
+    return kept
 
 
 def _characters(label: str) -> list[str]:

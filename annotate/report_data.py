@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from annotate.agreement import AgreementReport, counted_votes, report_on
 from annotate.config import Distribution
@@ -17,7 +18,7 @@ from annotate.slices import Period, Slices, over_time, slices_of
 from annotate.stats.votes import BOTH_BAD, FIRST, SECOND, TIE
 from annotate.votes_table import VotesTable, votes_of_table
 from storage.judgments import labelers
-from storage.records import LabelerKind, Purpose
+from storage.records import IMPORTED_VOTES, LabelerKind, Purpose
 from storage.slices import (
     Standing,
     consensus_counts,
@@ -47,9 +48,13 @@ class Disputed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullReport:
-    """left_out: judgments that do not enter the figures, by reason. quality: None where not asked."""
+    """left_out: judgments that do not enter the figures, by reason. quality: None where not asked.
+
+    imported: of the judgments counted, those made elsewhere: how the answers stood is not known.
+    """
 
     agreement: AgreementReport
+    imported: int
     left_out: dict[str, int]
     over_time: list[Period]
     slices: Slices
@@ -72,17 +77,19 @@ def full_report(
         report = report_on(seen, counted.table)
         judges = any(who.kind is LabelerKind.MODEL for who in labelers(store).values())
         disputed = _disputed(seen)
-        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT)
+        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT + 1)
         return FullReport(
             agreement=report,
+            imported=pc.sum(pc.equal(counted.table["strategy"], IMPORTED_VOTES)).as_py() or 0,
             left_out=judgments_not_counted(store) | counted.left_out,
             over_time=over_time(seen, counted.table),
             slices=slices_of(
                 seen, counted.table, pair_facts(store, purposes=purposes), vote_guidelines(store)
             ),
             disputed=[
-                replace(d, round=excerpts[d.pair_id][0], excerpt=excerpts[d.pair_id][1])
+                replace(d, round=number, excerpt=_cut(words))
                 for d in disputed
+                for number, words in [excerpts[d.pair_id]]
             ],
             standings=consensus_counts(store),
             models=model_rows(store) if judges else [],
@@ -119,6 +126,7 @@ def anonymous(full: FullReport) -> FullReport:
 def as_json(full: FullReport) -> dict[str, Any]:
     """Plain values; the agreement figures stand at the top."""
     return asdict(full.agreement) | {
+        "imported": full.imported,
         "left_out": full.left_out,
         "over_time": [_timed(asdict(p)) for p in full.over_time],
         "slices": {d.value: [asdict(s) for s in found] for d, found in full.slices.by.items()},
@@ -131,6 +139,12 @@ def as_json(full: FullReport) -> dict[str, Any]:
         "versions": full.versions,
         "made_at": full.made_at.isoformat(),
     }
+
+
+def _cut(words: str) -> str:
+    """On one line, with a sign where something is missing."""
+    shown = " ".join(words[:EXCERPT].split())
+    return f"{shown}\u2026" if len(words) > EXCERPT else shown
 
 
 def _timed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,10 +63,8 @@ def methods_section(full: FullReport) -> Section:
     says = [
         f"{len(report.labelers):,} labelers gave {report.judgments:,} judgments on {report.pairs:,} "
         f"pairs of answers, {report.observed_agreement.n:,} of which have two judgments or more. "
-        "The two answers stood side by side on sides drawn by lot, without saying which model gave "
-        "them, and nobody saw another's judgment before their own. A judgment prefers the first "
-        "answer, the second, calls a tie or calls both bad; the latest of a person on a pair counts."
-        + left_out,
+        f"{_shown(full)} A judgment prefers the first answer, the second, calls a tie or calls both "
+        "bad; the latest of a person on a pair counts." + left_out,
         (
             "Judgments are compared in the stored order of the answers, never by side of the screen. "
             "Observed agreement is the share of all two judgments on the same pair that have the same "
@@ -103,6 +101,24 @@ def methods_section(full: FullReport) -> Section:
     made = ", ".join(f"{name} {found}" for name, found in full.versions.items())
     says.append(f"Computed {full.made_at:%Y-%m-%d %H:%M} UTC with {made}; random seed 0.")
     return Section(title="Methods", says=[*says, f"Sources: {' '.join(sources)}"])
+
+
+def _shown(full: FullReport) -> str:
+    """How people saw the answers, as far as we know."""
+    blind = (
+        "The two answers stood side by side on sides drawn by lot, without saying which model gave "
+        "them, and nobody saw another's judgment before their own."
+    )
+    if not full.imported:
+        return blind
+    elsewhere = (
+        "made elsewhere and imported; how the answers were shown there is not recorded here."
+    )
+    if full.imported >= full.agreement.judgments:
+        return f"All judgments were {elsewhere}"
+    return (
+        f"{full.imported:,} judgments were {elsewhere} Of the others: {blind[0].lower()}{blind[1:]}"
+    )
 
 
 def _listed(parts: list[str]) -> str:

@@ -103,8 +103,8 @@ def _bias(quality: Quality) -> Section:
         says=[
             (
                 f"One regularised logistic model over {quality.bias_votes:,} votes for an answer. Length "
-                "and formatting say that such answers win, not why: they may be better. The side is "
-                "drawn by lot, so its effect is a bias."
+                "and formatting say that such answers win, not why: they may be better. Where "
+                "sides are drawn by lot, as on the labeling page, the side's effect is a bias."
             )
         ]
         if rows

@@ -22,9 +22,11 @@ from annotate.report_words import (
 from annotate.stats.bands import Counted as Way
 from annotate.stats.bands import Who, comparable
 from annotate.stats.estimate import Estimate
+from storage.records import IMPORTED_ROUND
 from storage.slices import Standing
 
 DRAWN = 40  # labelers in a chart; the tables have everybody
+BESIDE = 8  # labelers whose matrix is no wider than half the page
 
 
 def sections_of(full: FullReport) -> list[Section]:
@@ -33,7 +35,7 @@ def sections_of(full: FullReport) -> list[Section]:
         _figures(full.agreement),
         _counted(full),
         _over_time(full),
-        _labelers(full.agreement),
+        _labelers(full.agreement, imported=full.imported > 0),
         _matrix(full.agreement),
         slices_section(full.slices),
         _consensus(full),
@@ -148,7 +150,7 @@ def _over_time(full: FullReport) -> Section:
     )
 
 
-def _labelers(report: AgreementReport) -> Section:
+def _labelers(report: AgreementReport, *, imported: bool) -> Section:
     shown = sorted(report.labelers, key=lambda p: (-p.votes, p.labeler))
     head = ["Labeler", "Votes", "Median seconds", "Agrees with the rest", "Beyond chance"]
     head += ["Prefers the left", "Test against the crowd"]
@@ -162,16 +164,19 @@ def _labelers(report: AgreementReport) -> Section:
         title="Answers preferred on the left",
         reference=0.5,
     )
+    says = []
+    if any(p.crowd_alarm_at is not None for p in shown):
+        says.append(
+            "An alarm of the test against the crowd is a reason to look, not to delete: it says "
+            "that somebody's votes no longer pass for the others'."
+        )
+    if imported:
+        says.append(
+            "Imported votes stand on the sides that their source has, which need not be drawn by lot."
+        )
     return Section(
         title="Labelers",
-        says=[
-            (
-                "An alarm of the test against the crowd is a reason to look, not to delete: it says "
-                "that somebody's votes no longer pass for the others'."
-            )
-        ]
-        if any(p.crowd_alarm_at is not None for p in shown)
-        else [],
+        says=says,
         tables=[Rows(name="Each against the rest", head=head, rows=[_labeler(p) for p in shown])],
         charts=[c for c in (rest, left) if c],
     )
@@ -199,20 +204,30 @@ def _bar(label: str, found: Estimate) -> Bar:
 
 def _matrix(report: AgreementReport) -> Section:
     matrix = report.matrix
-    votes = {p.labeler: p.votes for p in report.labelers}
-    most = sorted(range(len(matrix.labelers)), key=lambda i: -votes[matrix.labelers[i]])[:DRAWN]
-    shown = sorted(most)
+    met = [sum(v is not None for v in row) for row in matrix.agreement]
+    some = sorted((i for i, n in enumerate(met) if n), key=lambda i: (-met[i], i))
+    shown = sorted(some[:DRAWN])
     picture = heat_map(
         [matrix.labelers[i] for i in shown],
         [[matrix.agreement[i][j] for j in shown] for i in shown],
         title="Agreement of every two labelers on the pairs they share",
     )
-    says = []
-    if picture and len(votes) > len(shown):
-        says.append(f"The {len(shown)} labelers with the most votes, of {len(votes):,}.")
     if not picture:
         return Section(title="Labeler by labeler")
-    return Section(title="Labeler by labeler", says=says, wide=[picture], in_card=False)
+    people = len(report.labelers)
+    says = (
+        [f"The {len(shown)} of {people:,} labelers who share enough pairs with most others."]
+        if people > len(shown)
+        else []
+    )
+    small = len(shown) <= BESIDE
+    return Section(
+        title="Labeler by labeler",
+        says=says,
+        charts=[picture] if small else [],
+        wide=[] if small else [picture],
+        in_card=False,
+    )
 
 
 def _consensus(full: FullReport) -> Section:
@@ -263,7 +278,7 @@ def _disputed(full: FullReport) -> Section:
     rows = [
         [
             d.pair_id,
-            str(d.round),
+            "imported" if d.round == IMPORTED_ROUND else f"{d.round}",
             f"{d.first:,}",
             f"{d.second:,}",
             f"{d.tie:,}",

@@ -251,8 +251,8 @@ def _tags(votes: Votes, tags: pa.ChunkedArray, row_P: Ints) -> _Cut:
 
 def _policies(votes: Votes, facts: pa.Table, row_P: Ints) -> _Cut:
     """A pair of one policy's answers is in its slice once."""
-    both = pa.chunked_array([*facts["first_policy"].chunks, *facts["second_policy"].chunks])
-    code_F, names = codes_of(both)
+    chunks = [*facts["first_policy"].chunks, *facts["second_policy"].chunks]
+    code_F, names = codes_of(pa.chunked_array(chunks, type=pa.string()))
     first, second = (_known_P(c, row_P) for c in np.split(code_F, 2))
     pair = np.arange(votes.pairs)
     other = second != first

@@ -67,7 +67,7 @@ def _most_different(slices: Slices) -> None:
     if not shown:
         return
     rows = [
-        [TITLES[d].lower(), *map(visible, slice_cells(one)), p_text(one.p_adjusted)]
+        [d.value, *map(visible, slice_cells(one)), p_text(one.p_adjusted)]
         for d, one in shown
     ]
     table("Slices least likely by chance", ["by", *(h.lower() for h in HEAD), "p"], rows)

@@ -15,6 +15,7 @@ from pairloop import (
     commands_judge,
     commands_loop,
     commands_team,
+    commands_train,
 )
 from storage.errors import PairloopError
 
@@ -31,6 +32,7 @@ commands_agreement.register(app)
 commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)
+commands_train.register(app)
 commands_judge.register(app)
 
 

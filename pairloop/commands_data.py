@@ -100,11 +100,14 @@ def export(
         config = in_force(store, space.annotate)
         settle(store, config)
         card = report_card(full_report(store, config, now=utc_now()))
-        done = write(store, out, agreement=card)
+        done = write(store, out, agreement=card, judge_votes=space.train.judge_votes)
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"
     print(f"Left out: {drops}.")
-    print(f'Wrote {rows} pairs to {out}. Next: datasets.load_dataset("{out}")')
+    print(
+        f"Wrote {rows} preferences and {sum(done.judged.values())} judged pairs to {out}. "
+        f'Next: datasets.load_dataset("{out}"), or with "judged" after it for every judged pair'
+    )
 
 
 def status(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:

@@ -1,8 +1,9 @@
 """Results as people read them in a terminal (stdout)."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -32,6 +33,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         made.add_row(*[Text(str(cell)) for cell in row])
     # Where nobody's window sets the width, nothing is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(made)
+
+
+def counted(drops: Mapping[Any, int]) -> str:
+    """What was left out, by reason."""
+    found = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
+    return ", ".join(f"{n} {why}" for why, n in found) or "none"
 
 
 _MODEL_FIGURES = {
