@@ -66,10 +66,7 @@ def _most_different(slices: Slices) -> None:
     shown = most_different(slices)[:SLICES_SHOWN]
     if not shown:
         return
-    rows = [
-        [d.value, *map(visible, slice_cells(one)), p_text(one.p_adjusted)]
-        for d, one in shown
-    ]
+    rows = [[d.value, *map(visible, slice_cells(one)), p_text(one.p_adjusted)] for d, one in shown]
     table("Slices least likely by chance", ["by", *(h.lower() for h in HEAD), "p"], rows)
     print(caution(slices))
 
