@@ -29,6 +29,7 @@ from annotate.stats.style import in_typical_units, style_differences, styles_of
 from annotate.stats.votes import FIRST, SECOND, Votes, verdict_codes
 from annotate.votes_table import VotesTable, codes_of, votes_of_table
 from storage import judgments as judging
+from storage.imports import imported_policies
 from storage.policies import policies
 from storage.quality import judged_pairs, judged_texts, repeat_verdicts
 from storage.records import IMPORTED_ROUND, Purpose
@@ -379,5 +380,5 @@ def policy_names(store: Store) -> dict[str, str]:
     """What people call each policy, by id."""
     return {
         p.id: p.base_model if p.round == IMPORTED_ROUND else f"round {p.round}"
-        for p in policies(store)
+        for p in [*policies(store), *imported_policies(store)]
     }
