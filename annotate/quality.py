@@ -211,7 +211,7 @@ def judged(
     """The labeler with findings, weight and verdict filled in.
 
     z: how many standard errors make a finding; larger with many labelers, so that hardly anybody is
-    accused by chance.
+    accused by chance. The weight goes by the 95 % interval alone.
     """
     findings: list[Finding] = []
     right, weight = one.right, 1.0
@@ -219,12 +219,12 @@ def judged(
         findings.append(Finding.TOO_FEW)
     else:
         low, high = right.value - z * right.error, right.value + z * right.error
-        weight = weight_of(high, typical=typical)
+        weight = weight_of(right.high, typical=typical)
         if high < 0.5:
             findings.append(Finding.OPPOSED)
         elif low <= 0.5 and high < typical:
             findings.append(Finding.CHANCE)
-        elif high < typical:
+        elif weight < 1:
             findings.append(Finding.LESS_OFTEN_RIGHT)
     findings += _leanings(one, overall, z)
     if hasty:
