@@ -282,7 +282,12 @@ def _reliability(
         return nothing, nothing, nothing, [0] * votes.labelers
     shared = replace(shared, pair_N=pair_N, pairs=len(met))
     skene = dawid_skene(
-        pair_N, shared.labeler_N, shared.verdict_N, classes=4, labelers=votes.labelers
+        pair_N,
+        shared.labeler_N,
+        shared.verdict_N,
+        classes=4,
+        labelers=votes.labelers,
+        tolerance=EASED,
     )
     fit = fit_abilities(shared)
     enough_L = skene.votes_L >= LEAST_VOTES
