@@ -10,7 +10,8 @@ from annotate.charts import interval_bars, line_chart
 from annotate.charts_intervals import Bar
 from annotate.forecast import Forecast
 from annotate.overview import Overview, kept_overview
-from annotate.stats.estimate import Estimate, wilson
+from annotate.stats.estimate import Estimate
+from storage.intervals import wilson
 from storage.records import LabelerKind
 from storage.summaries import RoundSummary
 

@@ -13,6 +13,8 @@ from annotate.stats.sizes import comparisons_for_win, half_width, votes_for_agre
 from storage.errors import InputError
 from storage.queue_pages import DisputedPair
 
+BESIDE = 14  # labelers up to which the matrix has room beside another picture
+
 
 def agreement_html(now: Looked) -> str:
     """The figures and pictures, or why there are none yet."""
@@ -24,12 +26,13 @@ def agreement_html(now: Looked) -> str:
             else "Working the figures out. This page shows them as soon as they are there."
         )
         return section(f'<p class="next">{text(waiting)}</p>')
+    matrix, wide = _matrix(full), len(full.agreement.matrix.labelers) > BESIDE
     return section(
         _freshness(now, full),
         tiles(_tiles(full)),
         '<h2 class="pictures">Agreement</h2>',
-        charts([_over_time(full)], wide=True),
-        charts([_matrix(full)], wide=True),
+        charts([_over_time(full), "" if wide else matrix]),
+        charts([matrix if wide else ""], wide=True),
         *(quality_html(full.quality) if full.quality else ()),
     )
 
@@ -162,7 +165,7 @@ def sizes_html(full: FullReport | None, *, within: float, rate: float, power: fl
         comparisons_for_win(rate, power=power),
     )
     supposed = "that others report" if known is None else "of this project"
-    off = f"; it is now known within {100 * half_width(have, agreement):.1f}" if have else ""
+    off = f"; it is now known within {100 * half_width(have, agreement):.1f} points" if have else ""
     seen = f"; a rate is now known within {100 * half_width(decided):.1f} points" if decided else ""
     return section(
         tiles(

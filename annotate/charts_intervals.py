@@ -22,7 +22,7 @@ from annotate.charts_svg import (
     words,
 )
 
-_ROW, _NAMES, _END = 26, 168, WIDTH - 64
+_ROW, _NAMES, _END = 26, 180, WIDTH - 64
 _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 52, 16, 14, 30, 200
 _TOLD = 40  # rows that the description reads out
 

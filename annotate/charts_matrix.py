@@ -21,7 +21,7 @@ from annotate.charts_svg import (
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SHADES = (0.07, 0.2, 0.33, 0.46, 0.84, 1.0)
 _DARK = 0.6  # from this shade on, text is the card's colour; nothing lies near it, so all is read
-_NAMES, _HEAD, _FOOT = 168, 118, 46
+_NAMES, _HEAD, _FOOT = 176, 118, 46
 _TEXT, _ZERO = 24, 34  # a smaller cell has no room for its number, or for its leading zero
 _TOLD = 60  # cells that the description reads out
 

@@ -133,11 +133,11 @@ def person_html(row: PersonRow) -> str:
     )
 
 
-def link_html(token: str) -> str:
-    """The new link, to be copied now: only its hash is kept."""
+def link_html(path: str, *, to: str = "one person") -> str:
+    """A new link, to be copied now: only its hash is kept."""
     return section(
-        '<div class="link"><label>Send this link to one person. It is shown only now.'
-        f'<input readonly data-path="/invite/{text(token)}" value="/invite/{text(token)}"></label>'
+        f'<div class="link"><label>Send this link to {text(to)}. It is shown only now.'
+        f'<input readonly data-path="{text(path)}" value="{text(path)}"></label>'
         '<button type="button" class="pick" data-copy>Copy</button></div>'
     )
 

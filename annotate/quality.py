@@ -29,6 +29,7 @@ from annotate.stats.style import in_typical_units, style_differences, styles_of
 from annotate.stats.votes import FIRST, SECOND, Votes, verdict_codes
 from annotate.votes_table import VotesTable, codes_of, votes_of_table
 from storage import judgments as judging
+from storage.imports import imported_policies
 from storage.policies import policies
 from storage.quality import judged_pairs, judged_texts, repeat_verdicts
 from storage.records import IMPORTED_ROUND, Purpose
@@ -210,7 +211,7 @@ def judged(
     """The labeler with findings, weight and verdict filled in.
 
     z: how many standard errors make a finding; larger with many labelers, so that hardly anybody is
-    accused by chance.
+    accused by chance. The weight goes by the 95 % interval alone.
     """
     findings: list[Finding] = []
     right, weight = one.right, 1.0
@@ -218,12 +219,12 @@ def judged(
         findings.append(Finding.TOO_FEW)
     else:
         low, high = right.value - z * right.error, right.value + z * right.error
-        weight = weight_of(high, typical=typical)
+        weight = weight_of(right.high, typical=typical)
         if high < 0.5:
             findings.append(Finding.OPPOSED)
         elif low <= 0.5 and high < typical:
             findings.append(Finding.CHANCE)
-        elif high < typical:
+        elif weight < 1:
             findings.append(Finding.LESS_OFTEN_RIGHT)
     findings += _leanings(one, overall, z)
     if hasty:
@@ -379,5 +380,5 @@ def policy_names(store: Store) -> dict[str, str]:
     """What people call each policy, by id."""
     return {
         p.id: p.base_model if p.round == IMPORTED_ROUND else f"round {p.round}"
-        for p in policies(store)
+        for p in [*policies(store), *imported_policies(store)]
     }

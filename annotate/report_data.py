@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
 
-from annotate.agreement import AgreementReport, counted_votes, report_on
+from annotate.agreement import AgreementReport, Matrix, counted_votes, report_on
 from annotate.config import Distribution
 from annotate.judge_agreement import ModelRow, model_rows
 from annotate.quality import Quality, quality_of
@@ -28,6 +28,8 @@ from storage.slices import (
     vote_guidelines,
 )
 from storage.store import Store
+
+T = TypeVar("T")
 
 DISPUTED = 20
 EXCERPT = 160  # characters of a disputed pair's prompt
@@ -77,7 +79,7 @@ def full_report(
         report = report_on(seen, counted.table)
         judges = any(who.kind is LabelerKind.MODEL for who in labelers(store).values())
         disputed = _disputed(seen)
-        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT)
+        excerpts = prompt_excerpts(store, [d.pair_id for d in disputed], chars=EXCERPT + 1)
         return FullReport(
             agreement=report,
             imported=pc.sum(pc.equal(counted.table["strategy"], IMPORTED_VOTES)).as_py() or 0,
@@ -87,8 +89,9 @@ def full_report(
                 seen, counted.table, pair_facts(store, purposes=purposes), vote_guidelines(store)
             ),
             disputed=[
-                replace(d, round=excerpts[d.pair_id][0], excerpt=excerpts[d.pair_id][1])
+                replace(d, round=number, excerpt=_cut(words))
                 for d in disputed
+                for number, words in [excerpts[d.pair_id]]
             ],
             standings=consensus_counts(store),
             models=model_rows(store) if judges else [],
@@ -105,21 +108,40 @@ def anonymous(full: FullReport) -> FullReport:
     Models keep their names: they are nobody's.
     """
     ordered = sorted(full.agreement.labelers, key=lambda p: (-p.votes, p.labeler))
-    names = {p.labeler: f"labeler {i}" for i, p in enumerate(ordered, start=1)}
     quality = full.quality
+    people = max(len(ordered), len(quality.labelers) if quality is not None else 0)
+
+    def numbered(i: int) -> str:
+        return f"labeler {i:0{len(str(people))}}"
+
+    names = {p.labeler: numbered(i) for i, p in enumerate(ordered, start=1)}
     if quality is not None:
         for one in quality.labelers:  # whoever gave tie-breaking votes alone
-            names.setdefault(one.labeler, f"labeler {len(names) + 1}")
-        people = [replace(one, labeler=names[one.labeler]) for one in quality.labelers]
-        quality = replace(quality, labelers=people)
-    matrix = full.agreement.matrix
+            names.setdefault(one.labeler, numbered(len(names) + 1))
+        renamed = [replace(one, labeler=names[one.labeler]) for one in quality.labelers]
+        quality = replace(quality, labelers=renamed)
     agreement = replace(
         full.agreement,
         labelers=[replace(p, labeler=names[p.labeler]) for p in ordered],
-        matrix=replace(matrix, labelers=[names[name] for name in matrix.labelers]),
+        matrix=_renamed(full.agreement.matrix, names),
     )
     disputed = [replace(d, excerpt="") for d in full.disputed]
     return replace(full, agreement=agreement, quality=quality, disputed=disputed)
+
+
+def _renamed(matrix: Matrix, names: Mapping[str, str]) -> Matrix:
+    """In the order of the new names: that of the old ones would tell who is who."""
+    order = sorted(range(len(matrix.labelers)), key=lambda i: names[matrix.labelers[i]])
+
+    def turned(rows: list[list[T]]) -> list[list[T]]:
+        return [[rows[i][j] for j in order] for i in order]
+
+    return Matrix(
+        labelers=[names[matrix.labelers[i]] for i in order],
+        shared=turned(matrix.shared),
+        agreement=turned(matrix.agreement),
+        kappa=turned(matrix.kappa),
+    )
 
 
 def as_json(full: FullReport) -> dict[str, Any]:
@@ -138,6 +160,12 @@ def as_json(full: FullReport) -> dict[str, Any]:
         "versions": full.versions,
         "made_at": full.made_at.isoformat(),
     }
+
+
+def _cut(words: str) -> str:
+    """On one line, with a sign where something is missing."""
+    shown = " ".join(words[:EXCERPT].split())
+    return f"{shown}\u2026" if len(words) > EXCERPT else shown
 
 
 def _timed(row: Mapping[str, Any]) -> dict[str, Any]:

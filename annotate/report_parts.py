@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotate.admin_html import table
+from annotate.admin_html import code, table
 from annotate.render import visible
 
 
@@ -35,7 +35,7 @@ class Section:
 
 def section_html(section: Section) -> str:
     """The section as HTML, every text escaped."""
-    says = "".join(f"<p>{html.escape(visible(s))}</p>" for s in section.says)
+    says = "".join(f"<p>{code(s)}</p>" for s in section.says)
     charts = f'<div class="charts">{"".join(section.charts)}</div>' if section.charts else ""
     tables = "".join(
         f"<h3>{html.escape(visible(t.name))}</h3>{table(t.head, t.rows, name=t.name)}"

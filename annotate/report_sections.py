@@ -22,9 +22,11 @@ from annotate.report_words import (
 from annotate.stats.bands import Counted as Way
 from annotate.stats.bands import Who, comparable
 from annotate.stats.estimate import Estimate
+from storage.records import IMPORTED_ROUND
 from storage.slices import Standing
 
 DRAWN = 40  # labelers in a chart; the tables have everybody
+BESIDE = 8  # labelers whose matrix is no wider than half the page
 
 
 def sections_of(full: FullReport) -> list[Section]:
@@ -58,7 +60,7 @@ def _figures(report: AgreementReport) -> Section:
     ]
     head = ["Figure", "Value (95 % interval)", "Pairs", "Published, counted alike"]
     return Section(
-        title="Agreement",
+        title="Figures",
         says=[
             flips_in_words(report.flip_rate),
             (
@@ -218,7 +220,14 @@ def _matrix(report: AgreementReport) -> Section:
         if people > len(shown)
         else []
     )
-    return Section(title="Labeler by labeler", says=says, wide=[picture], in_card=False)
+    small = len(shown) <= BESIDE
+    return Section(
+        title="Labeler by labeler",
+        says=says,
+        charts=[picture] if small else [],
+        wide=[] if small else [picture],
+        in_card=False,
+    )
 
 
 def _consensus(full: FullReport) -> Section:
@@ -269,7 +278,7 @@ def _disputed(full: FullReport) -> Section:
     rows = [
         [
             d.pair_id,
-            str(d.round),
+            "imported" if d.round == IMPORTED_ROUND else f"{d.round}",
             f"{d.first:,}",
             f"{d.second:,}",
             f"{d.tie:,}",

@@ -67,7 +67,7 @@ def caution(slices: Slices) -> str:
     return (
         f"{slices.tested} slices were held against the rest. Of that many some look different by "
         "chance alone, so the p-values of all slices are adjusted (Holm 1979): with probability "
-        f"{1 - FALSE_ALARMS:.0%} none that is marked as differing agrees as the rest do. "
+        f"{100 * (1 - FALSE_ALARMS):g} % none that is marked as differing agrees as the rest do. "
         f"Marked: {differing}. Slices overlap, so that a difference in one often shows in another, "
         "and a difference is no cause."
     )

@@ -158,6 +158,15 @@ class Client(CaseCalls):
         """Open a locked account again."""
         return person_of(self.call("POST", f"/api/people/{part(name)}/enable"))
 
+    def change_role(self, name: str, role: Role) -> Person:
+        """Give somebody another role; they sign in again."""
+        path = f"/api/people/{part(name)}/role"
+        return person_of(self.call("POST", path, json={"role": role}))
+
+    def reset_password(self, name: str) -> str:
+        """The link where somebody chooses a new password, once; it is told this once."""
+        return self._address + str(self.call("POST", f"/api/people/{part(name)}/reset")["path"])
+
     def invite(
         self,
         name: str = "",
@@ -193,7 +202,10 @@ class Client(CaseCalls):
         return self.call("GET", "/api/settings")
 
     def change_settings(self, **changes: Any) -> Mapping[str, Any]:
-        """Change distribution settings; None goes back to pairloop.toml. All or none."""
+        """Change distribution settings: all or none.
+
+        None goes back to pairloop.toml; "off" ends stop_at or daily_limit, whatever the file says.
+        """
         return self.call("PUT", "/api/settings", json=changes)
 
     def set_guidelines(self, text: str) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,9 +17,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from annotate.judge_agreement import ModelRow
 from annotate.report_words import estimate_cells, number
-from pairloop.status import LoopStatus
+
+if TYPE_CHECKING:  # these bring pandas and the database, which a --help need not wait for
+    from annotate.judge_agreement import ModelRow
+    from pairloop.status import LoopStatus
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -56,7 +58,7 @@ _MODEL_FIGURES = {
 }
 
 
-def model_table(row: ModelRow) -> None:
+def model_table(row: "ModelRow") -> None:
     """One model that judges: how far it agrees with people, and its biases."""
     rows = []
     for name, words in _MODEL_FIGURES.items():
@@ -68,7 +70,7 @@ def model_table(row: ModelRow) -> None:
     table(title, ["figure", "value", "95 % interval", "pairs"], rows)
 
 
-def status_table(state: LoopStatus) -> None:
+def status_table(state: "LoopStatus") -> None:
     """One row per round."""
     columns = ["round", "prompts", "responses", "pairs", "votes", "settled", "preferred"]
     columns += ["trained on", "held-out accuracy", "win rate against SFT"]

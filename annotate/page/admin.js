@@ -19,25 +19,15 @@ function applyOrder() {
   head.setAttribute("aria-sort", order.up ? "ascending" : "descending");
 }
 
-// The picture as a file of its own: colours are written out, since the page's variables stay behind.
+// The picture as a file of its own. Without the page's variables it has its light colours.
 function savePicture(button) {
-  const drawn = button.closest("figure").querySelector("svg");
-  const copy = drawn.cloneNode(true);
-  const style = getComputedStyle(drawn);
-  const drawnParts = [drawn, ...drawn.querySelectorAll("*")];
-  [copy, ...copy.querySelectorAll("*")].forEach((part, i) => {
-    const now = getComputedStyle(drawnParts[i]);
-    for (const name of ["fill", "stroke"]) if (now[name]) part.setAttribute(name, now[name]);
-    part.removeAttribute("class");
-  });
-  const [, , width, height] = drawn.getAttribute("viewBox").split(" ");
+  const copy = button.closest("figure").querySelector("svg").cloneNode(true);
+  const [, , width, height] = copy.getAttribute("viewBox").split(" ");
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   const back = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  back.setAttribute("width", "100%");
-  back.setAttribute("height", "100%");
-  back.setAttribute("fill", style.getPropertyValue("--card").trim());
+  for (const [name, value] of [["width", "100%"], ["height", "100%"], ["fill", "#fff"]]) back.setAttribute(name, value);
   copy.prepend(back);
   const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
   const link = document.createElement("a");

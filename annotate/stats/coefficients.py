@@ -17,12 +17,12 @@ from annotate.stats.estimate import (
     Estimate,
     Floats,
     Ints,
-    Z,
     estimate_of,
     kinds_of,
     ratio_of,
 )
 from annotate.stats.votes import LEVELS, Votes
+from storage.intervals import Z
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,7 +125,7 @@ def test_people_are_sorted_paused_and_invited(browser, server):
     assert team.labeler_settings(server.store)["ann"].paused
     lead.field("Groups").fill("medics, night")
     lead.field("Judgments a day").fill("7")
-    lead.button("Save groups and limits").click()
+    lead.button("Save changes").click()
     wait_for(lambda: team.labeler_settings(server.store)["ann"].daily_limit == 7)
     assert team.labeler_settings(server.store)["ann"].groups == ("medics", "night")
     lead.page.wait_for_selector("text=in medics, night")

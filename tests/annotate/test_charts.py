@@ -133,7 +133,7 @@ def test_log_odds_are_shown_as_odds_around_even() -> None:
     shown = texts(figure)
     assert {"3:1", "1", "256:1", "1:256"} <= set(shown)
     line = next(line for line in parsed(figure).iter("line") if line.get("stroke-width") == "3")
-    assert float(line.attrib["x1"]) == 168.0
+    assert float(line.attrib["x1"]) == 180.0
 
 
 def test_a_line_with_its_band_breaks_where_there_is_too_little_data() -> None:

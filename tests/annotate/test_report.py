@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -138,9 +139,21 @@ def test_an_anonymous_report_has_nobodys_name_and_no_prompt(full):
     )
 
 
+def test_an_anonymous_matrix_is_not_in_the_order_of_the_names(full):
+    """Who comes first in the alphabet gave the fewest votes here, and comes last."""
+    turned = [replace(p, votes=i) for i, p in enumerate(full.agreement.labelers)]
+    before = full.agreement.matrix
+    after = anonymous(replace(full, agreement=replace(full.agreement, labelers=turned)))
+    matrix = after.agreement.matrix
+    assert matrix.labelers == [f"labeler {i}" for i in (1, 2, 3, 4)]
+    assert matrix.agreement == [row[::-1] for row in before.agreement[::-1]]
+    assert matrix.shared == [row[::-1] for row in before.shared[::-1]]
+    assert matrix.agreement != before.agreement
+
+
 def test_the_card_has_the_figures_in_tables_and_no_names_unless_asked(full):
     card = report_card(full)
-    assert "### Agreement" in card
+    assert "### Figures" in card
     assert "### Methods" in card
     assert "| Krippendorff's alpha, nominal | " in card
     assert "labeler 1" in card

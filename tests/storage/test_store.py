@@ -171,7 +171,10 @@ def test_every_kind_of_record_comes_back_from_another_process_that_holds_the_fil
 
 # Parameters that match no row, by name; those of other names are texts.
 OF_NOTHING = {
-    **{key: ["nobody"] for key in ["ids", "pair_ids", "labelers", "purposes", "tags"]},
+    **{
+        key: ["nobody"]
+        for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
+    },
     **dict.fromkeys(["count", "skip", "part"], 0),
     **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
@@ -187,6 +190,7 @@ ABOUT_ALL = {
     "pairs_by_standing",
     "people_tallies",
     "votes_between",
+    "tallies",
     "votes_growth",
 }
 
