@@ -14,8 +14,8 @@ from pathlib import Path
 
 from generate.chat import load_tokenizer, prompt_token_ids, template_hash
 from generate.config import GenerateConfig
+from generate.filters import Drop
 from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
-from generate.pairs import Drop
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.policies import newest_policy, policies

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from factories import fill_store, make_response, open_store
 
 COMMANDS = [
     ["init"],
@@ -217,3 +218,32 @@ def test_a_workspace_of_a_newer_version_is_left_alone(workspace):
         connection.execute("insert into schema_versions values (99, now()::timestamp)")
 
     refused(pairloop("status", "-w", str(workspace)), "newer pairloop", "Update pairloop")
+
+
+def test_pairs_can_be_formed_of_stored_answers_with_another_strategy(workspace):
+    """Nothing is sampled, a repeat does nothing, and what a strategy lacks is one message."""
+    with open_store(workspace) as store:
+        filled = fill_store(store, pairs=3)
+
+    def form(*words: str) -> subprocess.CompletedProcess:
+        return pairloop("generate", "--pairs-only", *words, "-w", str(workspace))
+
+    scores = workspace / "scores.csv"
+    lines = [f"{r.id},{i}" for i, r in enumerate(filled.responses)]
+    scores.write_text("\n".join(["response_id,score", *lines]))
+
+    refused(form("--strategy", "uncertain"), "needs scores", "pairloop judge")
+    refused(form("--scores", str(scores)), "--scores goes with --strategy uncertain")
+    refused(form("--against", "sft"), "--against goes with")
+    assert form("--strategy", "best").returncode == 2
+    with open_store(workspace) as store:
+        answer = make_response(filled.prompts[0], filled.policy, "Something else.", index=5)
+        store.append([answer])
+    plan = form("--strategy", "most-different", "--dry-run")
+    assert "would form 1 new pairs by strategy most-different, 4 in all" in plan.stdout
+    first = json.loads(form("--strategy", "most-different", "--json").stdout)
+    again = json.loads(form("--strategy", "most-different", "--json").stdout)
+    assert (first["new_pairs"], again["new_pairs"], again["pairs"]) == (1, 0, 4)
+    assert first["drops"] == {"all_such_pairs_exist": 2}
+    scored = form("--strategy", "uncertain", "--scores", str(scores))
+    assert "all such pairs exist │                  3" in scored.stdout
