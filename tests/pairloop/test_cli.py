@@ -15,6 +15,7 @@ from factories import fill_store, make_response, open_store
 COMMANDS = [
     ["init"],
     ["prompts", "add"],
+    ["prompts", "near"],
     ["import"],
     ["generate"],
     ["annotate"],
@@ -247,3 +248,30 @@ def test_pairs_can_be_formed_of_stored_answers_with_another_strategy(workspace):
     assert first["drops"] == {"all_such_pairs_exist": 2}
     scored = form("--strategy", "uncertain", "--scores", str(scores))
     assert "all such pairs exist │                  3" in scored.stdout
+
+
+def test_prompts_near_others_are_reported_and_those_of_a_list_left_out(workspace):
+    question = "Explain in simple words why the sky is blue and why the evening sky is red today"
+    rows = [question, question + " please", "What is tea?", "Who painted the night watch?"]
+    file, listed = workspace / "questions.jsonl", workspace / "benchmark.jsonl"
+    file.write_text("\n".join(json.dumps({"question": row}) for row in rows))
+    listed.write_text(json.dumps({"q": "Who painted The Night Watch", "a": "Rembrandt"}))
+    where = ["-w", str(workspace)]
+
+    mapped = ["prompts", "add", str(file), "--map", "prompt=question"]
+    done = pairloop(*mapped, "--decontaminate", str(listed), *where)
+    again = pairloop(*mapped, *where)
+    refused(pairloop(*mapped, "--layout", "votes", *where), "leave out --map, or --layout")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 prompts are in the list of --decontaminate and were left out" in done.stdout
+    assert f"{listed}, line 1" in done.stdout
+    assert "1 nearly repeat an earlier prompt" in done.stdout
+    assert "Added 3 prompts" in done.stdout
+    assert "Added 1 prompts" in again.stdout
+    assert "nearly repeat" not in again.stdout
+    (near,) = json.loads(pairloop("prompts", "near", "--json", *where).stdout)
+    assert {near["text"], near["earlier_text"]} == set(rows[:2])
+    assert near["share"] > 0.8
+    stays = pairloop(*mapped, "--decontaminate", str(listed), *where)
+    assert "1 prompts that were stored before are in it too; they stay" in stays.stdout
