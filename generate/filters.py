@@ -151,14 +151,15 @@ def sift(responses: Sequence[Response], filters: Filters) -> list[Sifted]:
     kept: list[tuple[str, str]] = []
     found = []
     for response, text, words in zip(ordered, texts, encoded(texts), strict=True):
-        drop = _fault(response, text, filters) or _repeat(text, words, kept, filters)
+        drop = fault(response, text, filters) or _repeat(text, words, kept, filters)
         if drop is None:
             kept.append((text, words))
         found.append(Sifted(response=response, drop=drop))
     return found
 
 
-def _fault(response: Response, text: str, filters: Filters) -> Drop | None:
+def fault(response: Response, text: str, filters: Filters) -> Drop | None:
+    """What is wrong with one answer by itself. text: normalised."""
     if not text:
         return Drop.EMPTY
     show = filters.show

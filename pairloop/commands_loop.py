@@ -43,10 +43,17 @@ def generate(
     scores: Annotated[
         str, typer.Option(help="A file of response_id and score, for the strategies that need it.")
     ] = "",
+    diversity: Annotated[
+        bool, typer.Option("--diversity", help="Sample nothing; say how the temperatures differ.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --diversity: draw it to this SVG, PNG or PDF.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
+    from pairloop.diversity_report import report_diversity
     from pairloop.pair_forming import PairChoice, form
     from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
@@ -55,6 +62,9 @@ def generate(
     from storage.responses import response_ids_of
 
     space = open_workspace(workspace)
+    if diversity or plot is not None:
+        report_diversity(space, plot_file=plot, as_json=as_json)
+        return
     choice = PairChoice(strategy=strategy, against=against, scores=scores)
     if pairs_only:
         form(space, choice, dry_run=dry_run, as_json=as_json)

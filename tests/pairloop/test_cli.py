@@ -275,3 +275,26 @@ def test_prompts_near_others_are_reported_and_those_of_a_list_left_out(workspace
     assert near["share"] > 0.8
     stays = pairloop(*mapped, "--decontaminate", str(listed), *where)
     assert "1 prompts that were stored before are in it too; they stay" in stays.stdout
+
+
+def test_the_diversity_report_is_a_table_json_and_a_picture(workspace):
+    def report(*words: str) -> subprocess.CompletedProcess:
+        return pairloop("generate", *words, "-w", str(workspace))
+
+    refused(report("--diversity"), "There is no policy 'latest'")
+    with open_store(workspace) as store:
+        fill_store(store, pairs=3)
+    picture = workspace / "diversity.svg"
+    done = report("--plot", str(picture))
+    found = json.loads(report("--diversity", "--json").stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert "self-BLEU" in done.stdout
+    assert "6 answers to 3 prompts" in done.stdout
+    assert [row["temperature"] for row in found["rows"]] == [0.7, 1.3]
+    assert found["between"][0]["usable"] == 1
+    text = picture.read_text()
+    assert text.count("<svg") == 1
+    assert not re.search(r'href="(?!#)', text), "nothing is loaded from elsewhere"
+    refused(report("--diversity", "--plot", "x.gif"), ".svg, .png, .pdf")
+    refused(report("--diversity", "--plot", "none/x.svg"), "does not exist")
