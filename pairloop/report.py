@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -33,6 +34,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         made.add_row(*[Text(str(cell)) for cell in row])
     # Where nobody's window sets the width, nothing is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(made)
+
+
+def counted(drops: Mapping[Any, int]) -> str:
+    """What was left out, by reason."""
+    found = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
+    return ", ".join(f"{n} {why}" for why, n in found) or "none"
 
 
 def number(value: float | None, *, percent: bool = False) -> str:
