@@ -40,7 +40,10 @@ def generate(
         str, typer.Option(help="With policy-against-policy: sft, round-N or a policy id.")
     ] = "",
     scores: Annotated[
-        str, typer.Option(help="A file of response_id and score, for the strategies that need it.")
+        str,
+        typer.Option(
+            help="A file of response_id and score, or implicit: for strategies that need it."
+        ),
     ] = "",
     diversity: Annotated[
         bool, typer.Option("--diversity", help="Sample nothing; say how the temperatures differ.")

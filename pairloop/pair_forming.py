@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 from generate.config import GenerateConfig
 from generate.strategies import Strategy
-from storage.errors import ConfigurationError
+from storage.errors import ConfigurationError, NotReadyError
 
 if TYPE_CHECKING:
     from pairloop.workspace import Workspace
+    from storage.records import Policy
+    from storage.store import Store
+
+
+IMPLICIT = "implicit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +54,12 @@ def form(space: "Workspace", choice: PairChoice, *, dry_run: bool, as_json: bool
     from storage.policies import find_policy
 
     config = choice.applied(space.generate, pairs_only=True)
-    scores = read_scores(choice.scores) if choice.scores else None
     with space.store() as store:
         policy = find_policy(store, "latest")
+        if choice.scores == IMPLICIT:
+            scores: dict[str, float] | None = _implicit(space, store, policy)
+        else:
+            scores = read_scores(choice.scores) if choice.scores else None
         rival = find_policy(store, choice.against) if choice.against else None
         if config.strategy is Strategy.SWISS:
             settle(store, in_force(store, space.annotate))
@@ -76,3 +84,34 @@ def form(space: "Workspace", choice: PairChoice, *, dry_run: bool, as_json: bool
         f"{made.all_pairs} in all. "
         f"Next: pairloop {'generate --pairs-only' if dry_run else 'annotate'}"
     )
+
+
+def _implicit(space: "Workspace", store: "Store", policy: "Policy") -> dict[str, float]:
+    """The implicit rewards of the policy's answers, against what train.reference names."""
+    from generate.implicit import implicit_rewards
+    from pairloop.report import progress_bar
+    from storage.policies import find_policy, policies
+    from storage.prompts import prompts
+    from storage.records import Split
+    from storage.responses import responses_of
+    from train.config import PREVIOUS
+
+    parent = next((p for p in policies(store) if p.id == policy.parent), None)
+    if parent is None:
+        raise NotReadyError(
+            "Implicit rewards compare a trained policy with what it was trained from, and round 0 "
+            "was not trained here. Train one with `pairloop train`, or give --scores FILE."
+        )
+    named = space.train.reference
+    reference = parent if named == PREVIOUS else find_policy(store, named)
+    testing = {p.id for p in prompts(store) if p.split is Split.TEST}
+    answers = [r for r in responses_of(store, policy.id) if r.prompt_id not in testing]
+    with progress_bar("Scoring") as tick:
+        return implicit_rewards(
+            answers,
+            model=space.generate.model,
+            dtype=space.generate.dtype,
+            adapter=space.root / policy.adapter if policy.adapter else None,
+            reference_adapter=space.root / reference.adapter if reference.adapter else None,
+            progress=lambda done, total: tick(done, total, "answers"),
+        )
