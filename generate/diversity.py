@@ -152,13 +152,15 @@ def _between(by_prompt: Mapping[str, Sequence[Response]], filters: Filters) -> l
     distances: dict[tuple[float, float], list[float]] = defaultdict(list)
     for responses in by_prompt.values():
         texts = [normalised(r.text) for r in responses]
-        sound = [fault(r, t, filters) is None for r, t in zip(responses, texts, strict=True)]
-        words = encoded(texts)
+        said = [tokens(text) for text in texts]
+        judged = zip(responses, texts, said, strict=True)
+        sound = [fault(r, text, words, filters) is None for r, text, words in judged]
+        codes = encoded(said)
         for i, j in combinations(range(len(responses)), 2):
             low, high = sorted((responses[i].temperature, responses[j].temperature))
             pairs[low, high] += 1
             if sound[i] and sound[j]:
-                alike = Indel.normalized_similarity(words[i], words[j])
+                alike = Indel.normalized_similarity(codes[i], codes[j])
                 distances[low, high].append(1 - alike)
                 usable[low, high] += texts[i] != texts[j] and alike < filters.near_duplicate
     return [

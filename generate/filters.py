@@ -23,7 +23,6 @@ TAIL_TOKENS = 40  # which together are at least so long
 TAIL_UNIT = 64  # and the passage at most so long
 REFUSAL_WORDS = 30  # a longer refusal explains itself, which is worth a question
 
-_SPACE = re.compile(r"\s+")
 # Scripts written without spaces count by character: Thai, Lao, Burmese, Khmer, kana, Han.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -84,7 +83,7 @@ class Sifted:
 
 def normalised(text: str) -> str:
     """Text by which two answers are the same: form, case and white space aside."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def tokens(text: str) -> list[str]:
@@ -92,14 +91,13 @@ def tokens(text: str) -> list[str]:
     return [found.group() for found in _TOKEN.finditer(text)]
 
 
-def encoded(texts: Sequence[str]) -> list[str]:
-    """Each text with one character per token, equal for equal tokens: what edit distance reads."""
-    codes: dict[str, int] = {}
-    made = []
-    for text in texts:
-        numbers = (codes.setdefault(token, len(codes)) for token in tokens(text))
-        made.append("".join(chr(n if n < 0xD800 else n + 0x800) for n in numbers))
-    return made
+def encoded(texts: Sequence[Sequence[str]]) -> list[str]:
+    """Each text's tokens as one character each, equal for equal ones: what edit distance reads."""
+    codes: dict[str, str] = {}
+    for token in {token for text in texts for token in text}:
+        n = len(codes)
+        codes[token] = chr(n if n < 0xD800 else n + 0x800)  # there are no characters between
+    return ["".join([codes[token] for token in text]) for text in texts]
 
 
 def similarity(a: str, b: str, *, at_least: float = 0.0) -> float:
@@ -108,13 +106,15 @@ def similarity(a: str, b: str, *, at_least: float = 0.0) -> float:
     L: longest common subsequence of words, T: words of both. It is 1 - D / T, where D is the edit
     distance with insertions and deletions.
     """
-    left, right = encoded([a, b])
+    left, right = encoded([tokens(a), tokens(b)])
     return Indel.normalized_similarity(left, right, score_cutoff=at_least)
 
 
-def looping(text: str) -> bool:
-    """Whether an answer goes round in circles: most of it was said before, or its end repeats."""
-    found = tokens(text)
+def looping(found: list[str]) -> bool:
+    """Whether an answer goes round in circles: most of it was said before, or its end repeats.
+
+    found: its tokens.
+    """
     # Without marks: JSON and tables repeat those, not what stands between them.
     words = [token for token in found if token[0].isalnum()]
     if len(words) >= LOOP_MIN_WORDS:
@@ -150,35 +150,34 @@ def sift(responses: Sequence[Response], filters: Filters) -> list[Sifted]:
     texts = [normalised(r.text) for r in ordered]
     kept: list[tuple[str, str]] = []
     found = []
-    for response, text, words in zip(ordered, texts, encoded(texts), strict=True):
-        drop = fault(response, text, filters) or _repeat(text, words, kept, filters)
+    words = [tokens(text) for text in texts]
+    for response, text, said, code in zip(ordered, texts, words, encoded(words), strict=True):
+        drop = fault(response, text, said, filters) or _repeat(text, code, kept, filters)
         if drop is None:
-            kept.append((text, words))
+            kept.append((text, code))
         found.append(Sifted(response=response, drop=drop))
     return found
 
 
-def fault(response: Response, text: str, filters: Filters) -> Drop | None:
-    """What is wrong with one answer by itself. text: normalised."""
+def fault(response: Response, text: str, words: list[str], filters: Filters) -> Drop | None:
+    """What is wrong with one answer by itself. text: normalised; words: its tokens."""
     if not text:
         return Drop.EMPTY
     show = filters.show
     if Drop.TRUNCATED not in show and response.finish_reason is FinishReason.LENGTH:
         return Drop.TRUNCATED
-    if Drop.LOOPING not in show and looping(text):
+    if Drop.LOOPING not in show and looping(words):
         return Drop.LOOPING
     if Drop.REFUSED not in show and stock_refusal(text, further=filters.refusals):
         return Drop.REFUSED
     return None
 
 
-def _repeat(
-    text: str, words: str, kept: Sequence[tuple[str, str]], filters: Filters
-) -> Drop | None:
+def _repeat(text: str, code: str, kept: Sequence[tuple[str, str]], filters: Filters) -> Drop | None:
     if any(text == other for other, _ in kept):
         return Drop.DUPLICATE
     limit = filters.near_duplicate
-    if any(Indel.normalized_similarity(words, w, score_cutoff=limit) >= limit for _, w in kept):
+    if any(Indel.normalized_similarity(code, c, score_cutoff=limit) >= limit for _, c in kept):
         return Drop.NEAR_DUPLICATE
     return None
 

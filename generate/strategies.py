@@ -19,7 +19,7 @@ from itertools import combinations
 
 from rapidfuzz.distance import Indel
 
-from generate.filters import encoded, normalised
+from generate.filters import encoded, normalised, tokens
 from storage.records import Response
 
 SIGMAS = 2.0
@@ -67,9 +67,8 @@ def most_different(answers: Sequence[Response], chance: random.Random) -> list[M
 
     The measure is generate.filters.similarity; equal ones come in a random order.
     """
-    words = dict(
-        zip((r.id for r in answers), encoded([normalised(r.text) for r in answers]), strict=True)
-    )
+    codes = encoded([tokens(normalised(r.text)) for r in answers])
+    words = dict(zip((r.id for r in answers), codes, strict=True))
 
     def alike(match: Match) -> float:
         return Indel.normalized_similarity(words[match[0].id], words[match[1].id])

@@ -75,9 +75,9 @@ def test_twenty_thousand_prompts_take_seconds():
     chance = random.Random(0)
     texts = [" ".join(chance.choices(WORDS, k=30)) for _ in range(20_000)]
     texts += [f"{text} indeed" for text in texts[:50]]
-    began = time.perf_counter()
+    began = time.process_time()  # a busy machine is no failure
     found = near_duplicates(texts)
-    assert time.perf_counter() - began < 60
+    assert time.process_time() - began < 60
     assert {(n.later, n.earlier) for n in found} == {(20_000 + i, i) for i in range(50)}
 
 
