@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from annotate.admin_html import Key, Raw, badge, moment, pick, section, table, text
-from annotate.charts import Bar, interval_points, sparkline
+from annotate.charts import sparkline
+from annotate.charts_intervals import Bar, forest
 from annotate.invitations import InvitationState, state_of
 from annotate.people_stats import (
     FAST_CHARS_PER_SECOND,
@@ -52,7 +53,7 @@ def people_html(rows: Sequence[PersonRow], pace: Mapping[str, Sequence[int]]) ->
         for row in rows
         if row.sided
     ]
-    chart = interval_points(bars[:20], title="Left preferred, with 95 % interval", reference=0.5)
+    chart = forest(bars[:20], title="Left preferred, with 95 % interval", reference=0.5)
     return section(shown, HELP, f'<div class="charts">{chart}</div>')
 
 

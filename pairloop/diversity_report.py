@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotate.report_words import number
 from generate.diversity import Diversity, diversity
 from generate.pair_stage import by_prompt, filters_of
 from pairloop.diversity_plot import check_plot, plot
-from pairloop.report import number, table
+from pairloop.report import table
 from storage.errors import NotReadyError
 from storage.policies import find_policy
 from storage.prompts import prompts

@@ -1,6 +1,5 @@
 """Results as people read them in a terminal (stdout)."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from annotate.judge_agreement import ModelRow
-from annotate.stats.estimate import MIN_PAIRS, Estimate
+from annotate.report_words import estimate_cells, number
 from pairloop.status import LoopStatus
 
 
@@ -40,32 +39,6 @@ def counted(drops: Mapping[Any, int]) -> str:
     """What was left out, by reason."""
     found = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
     return ", ".join(f"{n} {why}" for why, n in found) or "none"
-
-
-def number(value: float | None, *, percent: bool = False) -> str:
-    """A number or a dash; None and nan are "not known"."""
-    if value is None or math.isnan(value):
-        return "-"
-    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
-
-
-def too_few(found: Estimate) -> str:
-    """Why there is no number: too few pairs, or nothing that chance could have got wrong."""
-    if found.n < MIN_PAIRS:
-        return f"not enough data ({found.n} of {MIN_PAIRS} pairs)"
-    return "undefined: every vote is the same"
-
-
-def span(found: Estimate, *, percent: bool) -> str:
-    """The interval."""
-    return f"{number(found.low, percent=percent)} to {number(found.high, percent=percent)}"
-
-
-def estimate_cells(found: Estimate, *, percent: bool) -> tuple[str, str]:
-    """The value and the interval, or why there are none."""
-    if found.value is None:
-        return too_few(found), ""
-    return number(found.value, percent=percent), span(found, percent=percent)
 
 
 _MODEL_FIGURES = {

@@ -1,4 +1,4 @@
-// Tables of the admin pages: sorting by a column, buttons that reach Python, copying.
+// Tables and pictures of the admin pages: sorting, buttons that reach Python, copying, saving.
 const order = { column: -1, up: false };
 
 function sortValue(row) {
@@ -19,6 +19,34 @@ function applyOrder() {
   head.setAttribute("aria-sort", order.up ? "ascending" : "descending");
 }
 
+// The picture as a file of its own: colours are written out, since the page's variables stay behind.
+function savePicture(button) {
+  const drawn = button.closest("figure").querySelector("svg");
+  const copy = drawn.cloneNode(true);
+  const style = getComputedStyle(drawn);
+  const drawnParts = [drawn, ...drawn.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((part, i) => {
+    const now = getComputedStyle(drawnParts[i]);
+    for (const name of ["fill", "stroke"]) if (now[name]) part.setAttribute(name, now[name]);
+    part.removeAttribute("class");
+  });
+  const [, , width, height] = drawn.getAttribute("viewBox").split(" ");
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const back = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  back.setAttribute("width", "100%");
+  back.setAttribute("height", "100%");
+  back.setAttribute("fill", style.getPropertyValue("--card").trim());
+  copy.prepend(back);
+  const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = button.dataset.save;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 element.addEventListener("click", async (event) => {
   const head = event.target.closest("[data-sort]");
   if (head) {
@@ -26,6 +54,11 @@ element.addEventListener("click", async (event) => {
     order.up = order.column === column ? !order.up : false;
     order.column = column;
     applyOrder();
+    return;
+  }
+  const save = event.target.closest("[data-save]");
+  if (save) {
+    savePicture(save);
     return;
   }
   const copy = event.target.closest("[data-copy]");

@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TABS = {  # with what is there once they are drawn
-    "Progress & agreement": "text=Votes saved",
+    "Progress": "text=Votes saved",
+    "Agreement": "text=Everybody together",
     "Rounds": "text=Next one trained on",
     "People": "text=Last 14 days",
     "Queue": "text=1 to 25 of 30 pairs",
