@@ -1,4 +1,4 @@
-"""The verb: sample what is missing from a policy, append it as it finishes, form pairs.
+"""The verb: sample what is missing from a policy, append it as it finishes, have pairs formed.
 
 Killed at any moment and run again, it samples only what the store does not have.
 """
@@ -6,22 +6,22 @@ Killed at any moment and run again, it samples only what the store does not have
 import hashlib
 import logging
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
 from generate.chat import load_tokenizer, prompt_token_ids, template_hash
 from generate.config import GenerateConfig
-from generate.pairs import Drop, Formed, policy_pairs, random_pairs
+from generate.filters import Drop
+from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError, NotReadyError
-from storage.pairs import pairs_of_round
 from storage.policies import newest_policy, policies
 from storage.prompts import prompts
-from storage.records import Policy, Prompt, Purpose, Response, Sampling, Split
-from storage.responses import response_ids_of, responses_of
+from storage.records import Policy, Prompt, Response, Sampling, Split
+from storage.responses import response_ids_of
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
@@ -56,6 +56,10 @@ class Generated:
     all_pairs: int = 0
     drops: Counter[Drop] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
+
+    def take(self, made: PairsMade) -> None:
+        """Count the pairs in."""
+        self.all_pairs, self.new_pairs, self.drops = made.all_pairs, made.new_pairs, made.drops
 
 
 def current_policy(store: Store, config: GenerateConfig) -> Policy:
@@ -135,10 +139,7 @@ def generate(
     result = sample_missing(
         store, workspace, config, policy, wanted, progress=progress, skip_long=skip_long
     )
-    formed = form_pairs(store, policy, config)
-    result.drops = formed.drops
-    result.all_pairs = len(formed.pairs)
-    result.new_pairs = append_new_pairs(store, formed, policy, purpose=Purpose.TRAIN)
+    result.take(form_training_pairs(store, policy, config))
     return result
 
 
@@ -161,54 +162,15 @@ def compare(
         )
     adapters = [workspace / p.adapter for p in (policy, against) if p.adapter]
     engine = cache(partial(open_sampler, config, adapters=adapters))  # one for both policies
-    answers = []
+    ids: set[str] = set()
     for one in (policy, against):
         wanted = plan(chosen, one, config, samples=samples)
         result = sample_missing(
             store, workspace, config, one, wanted, progress=progress, open_engine=engine
         )
-        ids = {w.response_id for w in wanted}
-        answers.append(_by_prompt(r for r in responses_of(store, one.id) if r.id in ids))
-    formed = policy_pairs(
-        answers[0],
-        answers[1],
-        near_duplicate=config.near_duplicate,
-        number=policy.round,
-        now=utc_now(),
-    )
-    result.drops, result.all_pairs = formed.drops, len(formed.pairs)
-    result.new_pairs = append_new_pairs(store, formed, policy, purpose=Purpose.EVALUATION)
+        ids |= {w.response_id for w in wanted}
+    result.take(form_comparisons(store, policy, against, config, response_ids=ids))
     return result
-
-
-def form_pairs(store: Store, policy: Policy, config: GenerateConfig) -> Formed:
-    """Training pairs of everything this policy answered outside the test prompts."""
-    testing = {p.id for p in prompts(store) if p.split is Split.TEST}
-    answers = _by_prompt(r for r in responses_of(store, policy.id) if r.prompt_id not in testing)
-    return random_pairs(
-        answers,
-        pairs_per_prompt=config.pairs_per_prompt,
-        near_duplicate=config.near_duplicate,
-        seed=config.seed,
-        number=policy.round,
-        now=utc_now(),
-    )
-
-
-def append_new_pairs(store: Store, formed: Formed, policy: Policy, *, purpose: Purpose) -> int:
-    """Append the pairs the store does not have; returns how many."""
-    known = {p.id for p in pairs_of_round(store, policy.round, purpose=purpose)}
-    new = [p for p in formed.pairs if p.id not in known]
-    store.append(new)
-    drops = {reason.value: count for reason, count in sorted(formed.drops.items())}
-    log.info(
-        "pairs formed round=%d n=%d new=%d drops=%s",
-        policy.round,
-        len(formed.pairs),
-        len(new),
-        drops,
-    )
-    return len(new)
 
 
 def sample_missing(
@@ -352,10 +314,3 @@ def _response(
         run_id=run_id,
         created_at=utc_now(),
     )
-
-
-def _by_prompt(responses: Iterable[Response]) -> dict[str, list[Response]]:
-    grouped: dict[str, list[Response]] = defaultdict(list)
-    for response in responses:
-        grouped[response.prompt_id].append(response)
-    return grouped
