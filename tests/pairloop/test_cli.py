@@ -217,34 +217,3 @@ def test_a_workspace_of_a_newer_version_is_left_alone(workspace):
         connection.execute("insert into schema_versions values (99, now()::timestamp)")
 
     refused(pairloop("status", "-w", str(workspace)), "newer pairloop", "Update pairloop")
-
-
-@pytest.mark.slow
-def test_generate_plans_samples_and_shows_the_answers_by_temperature(workspace):
-    """A prompt that can't be sampled is left out, counted, or refused; the plan writes nothing."""
-    file = workspace / "prompts.jsonl"
-    long = "tea and bread " * 300
-    file.write_text("\n".join(json.dumps({"prompt": p}) for p in ("What is tea?", "Why?", long)))
-    config = (workspace / "pairloop.toml").read_text()
-    config = config.replace("max_tokens = 512", 'max_tokens = 24\nengine = "transformers"')
-    config = config.replace("[annotate]", "validation_share = 0\ntest_share = 0\n\n[annotate]")
-    (workspace / "pairloop.toml").write_text(config)
-    pairloop("prompts", "add", str(file), "-w", str(workspace))
-
-    plan = pairloop("generate", "--dry-run", "-w", str(workspace))
-    assert "3 prompts, 18 answers wanted, 0 stored, 18 to sample." in plan.stdout
-    assert "At most 432 tokens" in plan.stdout
-    refused(
-        pairloop("generate", "--strict", "-w", str(workspace)),
-        "1 prompt(s) are longer than the",
-        "not giving --strict",
-    )
-
-    done = pairloop("generate", "-w", str(workspace))
-    assert done.returncode == 0, done.stderr
-    for words in ("temperature", "mean tokens", "cut off", "duplicates", "1 too long"):
-        assert words in done.stdout
-    assert "sampled 12 of 18 answers" in done.stdout
-    again = pairloop("generate", "--dry-run", "-w", str(workspace))
-    assert "12 stored, 6 to sample" in again.stdout
-    assert "tokens/s of the last run" in again.stdout
