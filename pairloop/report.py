@@ -122,7 +122,9 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @contextmanager
-def sampling_bar(label: str) -> Iterator[Callable[[int, int, float], None]]:
-    """The same for sampling: call it with answers done, answers wanted and tokens per second."""
+def sampling_bar(label: str) -> Iterator[Callable[[int, int, float, float], None]]:
+    """The same for sampling: call it with answers done and wanted, and answers and tokens a second."""
     with progress_bar(label) as tick:
-        yield lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s")
+        yield lambda done, total, answers, tokens: tick(
+            done, total, f"{answers:.1f} answers/s, {tokens:.0f} tokens/s"
+        )

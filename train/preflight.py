@@ -357,7 +357,7 @@ CHECKS: tuple[Callable[[Data], Check], ...] = (
 
 
 def _drifts(response: Response, tokenizer: Any) -> bool:
-    ids = [i for i in response.token_ids if i not in end_ids(tokenizer)]
+    ids = [i for i in response.token_ids or () if i not in end_ids(tokenizer)]
     return bool(ids) and tokenizer.encode(response.text, add_special_tokens=False) != ids
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from generate.config import GenerateConfig
 from generate.filters import Drop, Filters, normalised, usable
 from generate.pairs import Formed, form_pairs, policy_pairs
-from generate.stage import plan, seed_of
+from generate.plan import plan, seed_of
 from storage.records import FinishReason, Purpose, Response
 
 POLICY, OTHER = make_policy(), make_policy(1, parent=make_policy())
