@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NO_MAJORITY = "no_majority"  # all its votes are in, and they decide nothing
     DISAGREEMENT = "disagreement"  # votes differ, one more is being asked for
     CONTESTED = "contested"  # settled, though not everybody agreed
+    DOUBTED = "doubted"  # the votes agree, and a policy trained on them contradicts them
     FLAGGED = "flagged"  # somebody flagged a problem, the votes agree
 
 
@@ -34,6 +35,7 @@ class Show(StrEnum):
     NO_MAJORITY = "no_majority"
     DISAGREEMENT = "disagreement"
     CONTESTED = "contested"
+    DOUBTED = "doubted"
     FLAGGED = "flagged"
     DONE = "done"
 
@@ -71,6 +73,8 @@ def kind_of(count: VoteCount, *, decided: bool) -> Kind | None:
         if count.settled:
             return Kind.CONTESTED
         return Kind.NO_MAJORITY if count.closed else Kind.DISAGREEMENT
+    if count.doubted:
+        return Kind.DOUBTED
     return Kind.FLAGGED if count.flags else None
 
 
@@ -118,6 +122,8 @@ def tally(cases: Iterable[Case]) -> dict[Show, int]:
 def _is_shown(case: Case, show: Show) -> bool:
     if show is Show.FLAGGED:
         return case.count.flags > 0
+    if show is Show.DOUBTED:
+        return case.count.doubted
     return show is Show.OPEN or (case.kind is not None and case.kind.value == show.value)
 
 

@@ -5,12 +5,13 @@ Gradio lets whoever passes the mount call every event, so the mount's own check 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from annotate.admin_html import said
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Retrain
 from annotate.desk import Desk
 from annotate.rounds import RoundRunner
 from annotate.settings import in_force
@@ -30,6 +31,12 @@ class AdminContext:
     config: AnnotateConfig  # as pairloop.toml has it
     runner: RoundRunner
     desk: Desk
+    rule: Retrain
+
+    @property
+    def workspace(self) -> Path:
+        """The folder of pairloop.toml."""
+        return self.runner.workspace
 
     @property
     def now(self) -> AnnotateConfig:

@@ -6,7 +6,7 @@ and every handler asks again who is there (annotate.admin_access).
 
 from typing import Any
 
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Retrain
 from annotate.desk import Desk
 from annotate.label_page import page_file
 from annotate.rounds import RoundRunner
@@ -18,7 +18,9 @@ def admin_head() -> str:
     return f"<style>{page_file('admin.css')}</style>"
 
 
-def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, desk: Desk) -> Any:
+def build_admin_page(
+    store: Store, config: AnnotateConfig, runner: RoundRunner, desk: Desk, rule: Retrain
+) -> Any:
     """The Blocks to mount at /admin."""
     import gradio as gr
 
@@ -33,7 +35,7 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, 
     from annotate.admin_rounds import build_rounds_tab
     from annotate.admin_settings import build_settings_tab
 
-    admin = AdminContext(store=store, config=config, runner=runner, desk=desk)
+    admin = AdminContext(store=store, config=config, runner=runner, desk=desk, rule=rule)
     with gr.Blocks(title="pairloop: admin", analytics_enabled=False) as blocks:
         gr.HTML(_HEADER, apply_default_css=False, js_on_load=None)
         with gr.Tabs():

@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from annotate.access import MOUNTS, Access, Admin, anybody
 from annotate.bench import Bench
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Retrain
 from annotate.desk import Desk
 from annotate.guidelines import take_file
 from annotate.rounds import RoundRunner
@@ -30,6 +30,7 @@ from annotate.web_docs import docs_page, openapi
 from annotate.web_label import label_router
 from annotate.web_login import invite_router, login_router, reset_router
 from annotate.web_oidc import oidc_router
+from annotate.web_rounds import rounds_router
 from annotate.web_session import HEADERS, Gate, Sessions
 from annotate.web_team import invitation_router, people_router, token_router
 from annotate.web_work import assignment_router, gold_router, work_router
@@ -54,15 +55,18 @@ def create_app(
     config: AnnotateConfig,
     one_time_logins: Mapping[str, str] | None = None,
     notice: str = "",
+    rule: Retrain | None = None,
+    runner: RoundRunner | None = None,
 ) -> FastAPI:
     """Everything `pairloop annotate` serves.
 
     one_time_logins: token -> labeler's name; each signs in once at /login/once/TOKEN.
-    notice: a line shown above the pairs.
+    notice: a line shown above the pairs. rule: when the server trains by itself, as the pages tell it.
+    runner: what runs the children, where somebody else uses it too.
     """
+    rule, runner = rule or Retrain(), runner or RoundRunner(workspace)
     app = FastAPI(title="pairloop", docs_url=None, redoc_url=None, openapi_url=None)
     sessions = Sessions(store, hours=config.session_hours)
-    runner = RoundRunner(workspace)
     door = Door(store, sessions, config)
     take_file(store, workspace, config)
     desk.refresh()
@@ -82,12 +86,13 @@ def create_app(
         invitation_router(store),
         token_router(store),
         adjudication_router(Bench(store, desk)),
-        admin_router(store, config, runner),
+        admin_router(store, config),
+        rounds_router(store, config, rule, runner),
     ):
         app.include_router(router)
     _add_plain_routes(app, store)
     _add_error_answers(app)
-    _mount_pages(app, store, config, runner, desk)
+    _mount_pages(app, store, config, runner, desk, rule)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Gate, sessions=sessions)
@@ -170,7 +175,12 @@ def _field(part: object) -> str:
 
 
 def _mount_pages(
-    app: FastAPI, store: Store, config: AnnotateConfig, runner: RoundRunner, desk: Desk
+    app: FastAPI,
+    store: Store,
+    config: AnnotateConfig,
+    runner: RoundRunner,
+    desk: Desk,
+    rule: Retrain,
 ) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
@@ -196,7 +206,7 @@ def _mount_pages(
     pages = [
         ("/label", build_label_page(), label_head()),
         ("/adjudicate", build_adjudicate_page(), adjudicate_head()),
-        ("/admin", build_admin_page(store, config, runner, desk), admin_head()),
+        ("/admin", build_admin_page(store, config, runner, desk, rule), admin_head()),
     ]
     for path, blocks, head in pages:
         gr.mount_gradio_app(

@@ -1,7 +1,7 @@
-"""The [annotate] section of pairloop.toml."""
+"""The [annotate] and [retrain] sections of pairloop.toml."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -49,7 +49,7 @@ class Webhook(_Section):
     """An address that is told of events; signed with PAIRLOOP_WEBHOOK_SECRET where that is set."""
 
     url: Annotated[str, Field(pattern=r"^https?://")]
-    events: tuple[str, ...] = ("pair.settled", "round.ready")
+    events: tuple[str, ...] = ("pair.settled", "round.ready", "round.failed")
 
 
 class Judge(_Section):
@@ -114,3 +114,27 @@ class AnnotateConfig(Distribution):
     oidc: Oidc | None = None
     webhooks: tuple[Webhook, ...] = ()
     judge: Judge = Judge()
+
+
+class Step(StrEnum):
+    """What the retraining rule may start."""
+
+    TRAIN = "train"
+    GENERATE = "generate"
+    EVALUATE = "evaluate"
+
+
+def _begins_with_training(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    if steps[:1] != (Step.TRAIN,) or len(set(steps)) != len(steps):
+        raise ValueError('it begins with "train" and names each step once')
+    return steps
+
+
+class Retrain(_Section):
+    """When the labeling server trains by itself. Off without at_least."""
+
+    at_least: Annotated[int | None, Field(ge=1)] = None  # newly settled pairs with a preference
+    agreement: Literal["alpha", "observed"] = "alpha"  # what agreement_at_least is held against
+    agreement_at_least: Annotated[float | None, Field(ge=-1, le=1)] = None
+    not_more_often_than_hours: Annotated[float, Field(ge=0, le=8760)] = 24.0
+    then: Annotated[tuple[Step, ...], AfterValidator(_begins_with_training)] = (Step.TRAIN,)

@@ -1,5 +1,6 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from storage.summaries import (
 )
 
 _RUNS_SHOWN = 20
+_STEP = re.compile(r"step (\d+) of \d+")  # how train begins the message of a logged step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +200,15 @@ def run_of_child(
 def curves(
     events: Sequence[RunEvent], *, names: Mapping[str, str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """Metrics over the number of the event, which is the training step; names: metric -> label."""
+    """Metrics over the training step, or the event's number where it names none; names: metric ->
+    label.
+    """
     found: dict[str, list[tuple[float, float]]] = {}
     for event in events:
         for name, label in names.items():
             if name in event.metrics:
-                point = (float(event.sequence), float(event.metrics[name]))
+                step = _STEP.match(event.message)
+                at = int(step[1]) if step else event.sequence
+                point = (float(at), float(event.metrics[name]))
                 found.setdefault(label, []).append(point)
     return found

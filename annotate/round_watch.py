@@ -1,4 +1,4 @@
-"""Tells of runs that finish, whichever command ran them: the store is asked every few seconds."""
+"""Tells of runs that end, whichever command ran them: the store is asked every few seconds."""
 
 import logging
 import threading
@@ -13,23 +13,28 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 _KINDS = (RunKind.GENERATE, RunKind.TRAIN, RunKind.EVALUATE)
+_Tell = Callable[[dict[str, object]], None]
 
 
 class RoundWatch:
-    """A thread that calls on_done once for every run that finishes from now on."""
+    """A thread that calls on_done or on_failed once for every run that ends from now on.
+
+    A run that was stopped, or whose process is gone, has failed; its status says which.
+    """
 
     def __init__(
         self,
         store: Store,
-        on_done: Callable[[dict[str, object]], None],
+        on_done: _Tell,
         *,
+        on_failed: _Tell = lambda _payload: None,
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         self._store = store
-        self._on_done = on_done
+        self._on_done, self._on_failed = on_done, on_failed
         self._every = every_seconds
         self._stopped = threading.Event()
-        self._told = {state.run.id for state in self._done()}
+        self._told = {state.run.id for state in self._ended()}
         self._thread = threading.Thread(target=self._watch, name="pairloop-rounds", daemon=True)
         self._thread.start()
 
@@ -41,26 +46,28 @@ class RoundWatch:
     def _watch(self) -> None:
         while not self._stopped.wait(self._every):
             try:
-                done = self._done()
+                ended = self._ended()
             except PairloopError as error:
                 log.warning("runs not looked at: %s", error)
                 continue
-            for state in reversed(done):
+            for state in reversed(ended):
                 if state.run.id not in self._told:
                     self._told.add(state.run.id)
-                    self._on_done(
+                    done = state.status is RunStatus.DONE
+                    (self._on_done if done else self._on_failed)(
                         {
                             "run_id": state.run.id,
                             "kind": state.run.kind.value,
                             "round": state.run.round,
+                            "status": state.status.value,
                             "message": state.message,
                             "finished_at": state.updated_at.isoformat(),
                         }
                     )
 
-    def _done(self) -> list[RunState]:
+    def _ended(self) -> list[RunState]:
         return [
             state
             for state in runs(self._store)
-            if state.run.kind in _KINDS and state.status is RunStatus.DONE
+            if state.run.kind in _KINDS and state.status is not RunStatus.RUNNING
         ]

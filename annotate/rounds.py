@@ -1,4 +1,5 @@
-"""Starts `pairloop generate`, `train` and `evaluate` as child processes, one at a time.
+"""Starts `pairloop generate`, `train`, `train --check` and `evaluate` as child processes, one at a
+time.
 
 The child holds an open lock file for as long as it lives, so that a second one is refused even
 after the labeling server was restarted; a training run outlives the server that started it.
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -21,8 +22,10 @@ from storage import team
 from storage.errors import ConflictError
 from storage.store import Store
 
-Verb = Literal["generate", "train", "evaluate"]
+Verb = Literal["generate", "train", "evaluate", "check"]
+_COMMANDS: Mapping[str, Sequence[str]] = {"check": ("train", "--check", "--json")}
 TERM_AFTER_SECONDS = 20.0
+TRAIN_TERM_AFTER_SECONDS = 600.0  # a step of a large model and its checkpoint take minutes
 _TAIL_BYTES = 16 * 1024
 
 
@@ -43,7 +46,7 @@ class RoundRunner:
     """One child process at a time for one workspace."""
 
     def __init__(self, workspace: Path, *, program: Sequence[str] | None = None) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
         self._logs = workspace / "logs"
         self._program = list(program or [sys.executable, "-m", "pairloop"])
         self._guard = threading.RLock()  # asking takes the file lock for a moment too
@@ -51,19 +54,20 @@ class RoundRunner:
         self._stop_asked = False
 
     def start(self, verb: Verb) -> ChildState:
-        """Start `pairloop VERB`; raises ConflictError while one is running."""
+        """Start `pairloop VERB`, or the check before training; raises ConflictError while one is running."""
         with self._guard:
             self._logs.mkdir(parents=True, exist_ok=True)
             with self._open_lock() as lock:
                 if not _take(lock):
                     note = self._note()
                     raise ConflictError(
-                        f"`pairloop {note.get('verb', '?')}` is running (process "
+                        f"`{command_of(str(note.get('verb', '?')))}` is running (process "
                         f"{note.get('pid', '?')}). Wait for it, or stop it, then start this."
                     )
                 stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
                 log = self._logs / f"{verb}-{stamp}.log"
-                command = [*self._program, verb, "--workspace", str(self._workspace)]
+                words = _COMMANDS.get(verb, (verb,))
+                command = [*self._program, *words, "--workspace", str(self.workspace)]
                 with log.open("ab") as output:
                     self._child = subprocess.Popen(
                         command,
@@ -103,24 +107,35 @@ class RoundRunner:
             log=str(note.get("log", "")),
         )
 
-    def stop(self, *, term_after_seconds: float = TERM_AFTER_SECONDS) -> ChildState:
-        """Ask the child to end (SIGINT), and insist after some seconds (SIGTERM)."""
+    def stop(self, *, term_after_seconds: float | None = None) -> ChildState:
+        """Ask the child to end (SIGINT), and insist after some seconds (SIGTERM).
+
+        Training ends after its present step, with a checkpoint; asked twice, it ends at once.
+        """
         state = self.state()
         if not state.running:
             raise ConflictError("Nothing is running, so there is nothing to stop.")
         self._stop_asked = True
+        if term_after_seconds is None:
+            slow = state.verb == "train"
+            term_after_seconds = TRAIN_TERM_AFTER_SECONDS if slow else TERM_AFTER_SECONDS
         _signal_group(state.pid, signal.SIGINT)
 
         def insist() -> None:
             end = time.monotonic() + term_after_seconds
             while time.monotonic() < end:
                 time.sleep(0.1)
-                if not self.state().running:
+                now = self.state()
+                if not now.running or now.pid != state.pid:
                     return
             _signal_group(state.pid, signal.SIGTERM)
 
         threading.Thread(target=insist, name="pairloop-stop", daemon=True).start()
         return state
+
+    def last_log(self, verb: Verb) -> Path | None:
+        """The newest log of this verb's children; None before there was one."""
+        return max(self._logs.glob(f"{verb}-*.log"), default=None, key=lambda log: log.name)
 
     def log_tail(self, *, lines: int = 40) -> str:
         """The last lines of the last child's log."""
@@ -155,6 +170,11 @@ class RoundRunner:
             return False
         with self._open_lock() as lock:
             return not _take(lock)
+
+
+def command_of(verb: str) -> str:
+    """What a person would type for it."""
+    return "pairloop train --check" if verb == "check" else f"pairloop {verb}"
 
 
 def start_run(runner: RoundRunner, store: Store, verb: Verb, *, author: str) -> ChildState:

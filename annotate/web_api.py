@@ -1,21 +1,19 @@
-"""The admins' routes: agreement, where the loop stands, runs, and the activity trail."""
+"""The admins' routes: agreement, where the loop stands, and the activity trail."""
 
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 
 from annotate.access import Admin
 from annotate.config import AnnotateConfig
-from annotate.overview import agreement_overview, run_list, status_overview
-from annotate.rounds import RoundRunner, start_run, stop_run
+from annotate.overview import agreement_overview, status_overview
 from annotate.settings import in_force
 from annotate.web_paging import Paged
 from storage import team
 from storage.store import Store
 
 
-def admin_router(store: Store, config: AnnotateConfig, runner: RoundRunner) -> APIRouter:
+def admin_router(store: Store, config: AnnotateConfig) -> APIRouter:
     """Routes for admins."""
     router = APIRouter(prefix="/api", tags=["admin"])
 
@@ -44,30 +42,5 @@ def admin_router(store: Store, config: AnnotateConfig, runner: RoundRunner) -> A
             for entry in found[: page.count]
         ]
         return page.answer(items, more=len(found) > page.count)
-
-    @router.get("/rounds")
-    def rounds(_admin: Admin) -> dict[str, Any]:
-        """Runs with their events, newest first, and the child process now running."""
-        return {"runs": run_list(store), "child": asdict(runner.state())}
-
-    @router.post("/rounds/generate", status_code=202)
-    def generate(admin: Admin) -> dict[str, Any]:
-        """Start sampling the next answers."""
-        return asdict(start_run(runner, store, "generate", author=admin.name))
-
-    @router.post("/rounds/train", status_code=202)
-    def train(admin: Admin) -> dict[str, Any]:
-        """Start training the next policy."""
-        return asdict(start_run(runner, store, "train", author=admin.name))
-
-    @router.post("/rounds/evaluate", status_code=202)
-    def evaluate(admin: Admin) -> dict[str, Any]:
-        """Start forming blind comparisons of the newest policy with SFT."""
-        return asdict(start_run(runner, store, "evaluate", author=admin.name))
-
-    @router.post("/rounds/stop")
-    def stop(admin: Admin) -> dict[str, Any]:
-        """Stop what is running."""
-        return asdict(stop_run(runner, store, author=admin.name))
 
     return router

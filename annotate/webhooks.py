@@ -30,8 +30,8 @@ from storage.store import utc_now
 log = logging.getLogger(__name__)
 
 SECRET = "PAIRLOOP_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
-PAIR_SETTLED, ROUND_READY = "pair.settled", "round.ready"
-EVENTS = (PAIR_SETTLED, ROUND_READY)
+PAIR_SETTLED, ROUND_READY, ROUND_FAILED = "pair.settled", "round.ready", "round.failed"
+EVENTS = (PAIR_SETTLED, ROUND_READY, ROUND_FAILED)
 
 WAITS_SECONDS = (1.0, 5.0, 30.0)  # before the second attempt, the third and the last
 _WAITING = 1000  # deliveries at most; a receiver that is away must not fill the memory

@@ -8,7 +8,7 @@ from pairloop.calls import Calls, part
 
 Choice = Literal["left", "right", "tie", "both_bad"]
 Strength = Literal["slight", "clear", "strong"]
-Show = Literal["open", "no_majority", "disagreement", "contested", "flagged", "done"]
+Show = Literal["open", "no_majority", "disagreement", "contested", "doubted", "flagged", "done"]
 CaseChoice = Literal["left", "right", "tie", "both_bad", "undecidable"]
 Cause = Literal["underspecified_prompt", "style", "refusal", "error", "guideline_gap"]
 GoldUse = Literal["hidden", "qualification", "sentinel"]

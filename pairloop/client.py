@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
-Verb = Literal["generate", "train", "evaluate"]
+Verb = Literal["generate", "train", "evaluate", "check"]
 Role = Literal["labeler", "adjudicator", "admin"]
 
 
@@ -254,9 +254,21 @@ class Client(CaseCalls):
         return self.call("GET", "/api/rounds")
 
     def start(self, verb: Verb) -> Mapping[str, Any]:
-        """Start a run on the server's machine."""
+        """Start a run on the server's machine; check looks over what train would train on."""
         return self.call("POST", f"/api/rounds/{verb}")
 
     def stop(self) -> Mapping[str, Any]:
-        """Stop what is running."""
+        """Stop what is running; training keeps a checkpoint."""
         return self.call("POST", "/api/rounds/stop")
+
+    def checked(self) -> Mapping[str, Any]:
+        """What the last check before training found."""
+        return self.call("GET", "/api/rounds/check")
+
+    def verdict(self, number: int) -> Mapping[str, Any]:
+        """Whether a round's policy is worth going on with, and the labels it contradicts most."""
+        return self.call("GET", f"/api/rounds/{number}/verdict")
+
+    def adjudicate_doubted(self, number: int) -> Mapping[str, Any]:
+        """Make cases of the labels that a round's policy contradicts most."""
+        return self.call("POST", f"/api/rounds/{number}/adjudicate")

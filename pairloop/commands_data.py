@@ -161,4 +161,6 @@ def status(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
     from pairloop.report import status_table
 
     status_table(state)
+    if state.rule:
+        print(f"Rule: {state.rule}")
     print(f"Next: {state.next_step}")

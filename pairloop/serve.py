@@ -14,8 +14,10 @@ from annotate.accounts import add_labeler
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
+from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
-from annotate.webhooks import EVENTS, ROUND_READY, SECRET, Webhooks
+from annotate.rounds import RoundRunner
+from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
 from pairloop.workspace import Workspace
 from storage import team
 from storage.errors import ConfigurationError, InputError, StoreError
@@ -50,6 +52,7 @@ def serve(
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
+        runner = RoundRunner(space.root)
         app = create_app(
             desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,
@@ -57,10 +60,18 @@ def serve(
             config=config,
             one_time_logins=tokens,
             notice=notice,
+            rule=space.retrain,
+            runner=runner,
         )
+        failed = partial(hooks.notify, ROUND_FAILED) if hooks else _nobody
         watch = (
-            RoundWatch(store, partial(hooks.notify, ROUND_READY))
-            if hooks and hooks.wants(ROUND_READY)
+            RoundWatch(store, partial(hooks.notify, ROUND_READY), on_failed=failed)
+            if hooks and (hooks.wants(ROUND_READY) or hooks.wants(ROUND_FAILED))
+            else None
+        )
+        retrain = (
+            RetrainWatch(store, runner, space.retrain, config, on_failed=failed)
+            if space.retrain.at_least is not None
             else None
         )
         address = f"http://{_shown_host(config.host)}:{config.port}"
@@ -80,10 +91,14 @@ def serve(
             with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
                 server.run(sockets=[listener])
         finally:
-            for thread in (watch, hooks):
+            for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
+
+
+def _nobody(_payload: dict[str, object]) -> None:
+    """Whom a server without webhooks tells."""
 
 
 def _webhooks(store: Store, config: AnnotateConfig) -> Webhooks | None:

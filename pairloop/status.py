@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import assert_never
 
+from annotate.retrain import rule_words
+from annotate.retrain_facts import look
+from annotate.rounds import RoundRunner
 from pairloop.workspace import Workspace
 from storage.imports import ImportedSummary, imported_summary
 from storage.policies import policies
 from storage.prompts import prompt_ids
 from storage.records import Policy, Split
-from storage.run_records import RunStatus
-from storage.runs import run_events, triplets_of
+from storage.run_records import RunKind, RunStatus
+from storage.runs import run_events, runs, triplets_of
 from storage.store import Store
 from storage.summaries import (
     Phase,
@@ -19,6 +22,8 @@ from storage.summaries import (
     round_summaries,
 )
 from train.evaluate import win_rate
+
+_LOOP = (RunKind.GENERATE, RunKind.TRAIN, RunKind.EVALUATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +54,17 @@ class RoundStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopStatus:
-    """The whole loop. imported: what came from elsewhere, None where nothing did."""
+    """The whole loop.
+
+    imported: what came from elsewhere, None where nothing did. rule: when `pairloop annotate` trains
+    by itself, and what it waits for; "" where there is no such rule.
+    """
 
     prompts: int
     rounds: list[RoundStatus]
     imported: ImportedSummary | None
     next_step: str
+    rule: str
 
 
 def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
@@ -83,14 +93,32 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
             )
         total = len(prompt_ids(store))
         imported = imported_summary(store)
+        running = [s for s in runs(store) if s.run.kind in _LOOP and s.status is RunStatus.RUNNING]
     newest = known[-1].round if known else 0
-    next_step = _next_step(total, summaries, newest, workspace)
+    if running:
+        state = running[0]
+        far = f": {state.message}" if state.message else ""
+        next_step = f"wait, pairloop {state.run.kind.value} is running{far}"
+    else:
+        next_step = _next_step(total, summaries, newest, workspace)
     return LoopStatus(
         prompts=total,
         rounds=rounds,
         imported=imported if imported.responses else None,
         next_step=next_step,
+        rule=_rule(store, workspace),
     )
+
+
+def _rule(store: Store, workspace: Workspace) -> str:
+    words = rule_words(workspace.retrain)
+    if not words:
+        return ""
+    runner = RoundRunner(workspace.root)
+    decision = look(store, workspace.retrain, workspace.annotate, runner=runner).decision
+    if decision.start is None:
+        return f"{words}. {decision.why}"
+    return f"{words}. {decision.why} `pairloop annotate` starts it while it runs."
 
 
 def _counts(summary: RoundSummary | None) -> dict[str, int]:

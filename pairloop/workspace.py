@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Retrain
 from generate.config import GenerateConfig
 from storage.config import check_sections, read_toml, section
 from storage.errors import ConfigurationError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "pairloop.toml"
 DATABASE = "pairloop.duckdb"
-SECTIONS = ("generate", "annotate", "train")
+SECTIONS = ("generate", "annotate", "train", "retrain")
 
 TEMPLATE = """\
 # A pairloop workspace. Every key that is not here has its default; see docs/configuration.md.
@@ -58,6 +58,7 @@ class Workspace:
     generate: GenerateConfig
     annotate: AnnotateConfig
     train: TrainConfig
+    retrain: Retrain
 
     def store(self, *, hold: bool = False) -> Store:
         """The database; hold=True keeps the file and serves it (the labeling server)."""
@@ -91,6 +92,7 @@ def open_workspace(root: Path) -> Workspace:
         generate=generate,
         annotate=section(path, data, "annotate", AnnotateConfig),
         train=section(path, data, "train", TrainConfig),
+        retrain=section(path, data, "retrain", Retrain),
     )
 
 

@@ -1,6 +1,6 @@
 """The vocabulary of adjudication: what an adjudicator thought before, what they decided, and why.
 
-    OwnView -> Adjudication, with DiscussionNotes beside them
+    (CaseRequest ->) OwnView -> Adjudication, with DiscussionNotes beside them
 
 Frozen records like those of storage/records.py, append-only like them, in the pair's stored order.
 """
@@ -80,4 +80,14 @@ class DiscussionNote:
     created_at: datetime
 
 
-AdjudicationRecord = OwnView | Adjudication | DiscussionNote
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRequest:
+    """Asks for an adjudicator on a pair whatever the votes on it say; the first per pair counts."""
+
+    pair_id: str
+    reason: str  # what of, such as "round 2": never what a vote or a policy said
+    author: str
+    created_at: datetime
+
+
+AdjudicationRecord = OwnView | Adjudication | DiscussionNote | CaseRequest

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from storage.adjudication_records import Adjudication, DiscussionNote, OwnView
+from storage.adjudication_records import Adjudication, CaseRequest, DiscussionNote, OwnView
 from storage.records import Purpose
 from storage.store import Store
 
@@ -21,6 +21,7 @@ class VoteCount:
     tie: int
     both_bad: int
     flags: int  # judgments that flag something
+    doubted: bool  # sent here because a trained policy contradicts its label
     settled: bool
     closed: bool
     last_at: datetime | None
@@ -49,7 +50,7 @@ def own_views(store: Store) -> dict[tuple[str, str], OwnView]:
 
 
 def vote_counts(store: Store) -> list[VoteCount]:
-    """The judged pairs that may want an adjudicator: votes differ, a flag, or decided already."""
+    """The pairs that may want an adjudicator: votes differ, a flag, sent here, or decided already."""
     rows: list[dict[str, Any]] = store.query("adjudication_counts")
     return [VoteCount(**row | {"purpose": Purpose(row["purpose"])}) for row in rows]
 
@@ -62,3 +63,8 @@ def all_discussion(store: Store) -> list[DiscussionNote]:
 def discussion(store: Store, pair_id: str) -> list[DiscussionNote]:
     """What was written beside a case, oldest first."""
     return store.read(DiscussionNote, "discussion_of_pair", pair_id=pair_id)
+
+
+def case_requests(store: Store) -> dict[str, CaseRequest]:
+    """The pairs that were sent to the adjudicators, by pair id."""
+    return {r.pair_id: r for r in store.read(CaseRequest, "case_requests_all")}

@@ -61,6 +61,7 @@ TABLES: Mapping[type, str] = {
     adjudication_records.OwnView: "own_view_rows",
     adjudication_records.Adjudication: "adjudication_rows",
     adjudication_records.DiscussionNote: "discussion_note_rows",
+    adjudication_records.CaseRequest: "case_request_rows",
 }
 
 _SCALARS: Mapping[type, pa.DataType] = {

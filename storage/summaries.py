@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from storage.store import Store
@@ -74,6 +75,12 @@ def round_summaries(store: Store) -> list[RoundSummary]:
         RoundSummary(**{name: int(str(value)) for name, value in row.items()})
         for row in store.query("round_summaries")
     ]
+
+
+def decided_since(store: Store, round_number: int, *, since: datetime | None) -> int:
+    """Training pairs of a round with a preferred answer that settled after a time, None: ever."""
+    rows = store.query("decided_since", round=round_number, since=since)
+    return int(str(rows[0]["pairs"]))
 
 
 def evaluation_outcomes(store: Store) -> list[Outcome]:

@@ -6,6 +6,7 @@ const FILTERS = [
   ["no_majority", "No majority"],
   ["disagreement", "Votes differ"],
   ["contested", "Contested"],
+  ["doubted", "Doubted"],
   ["flagged", "Flagged"],
   ["done", "Done"],
 ];
@@ -13,6 +14,7 @@ const KINDS = {
   no_majority: "no majority",
   disagreement: "votes differ",
   contested: "settled, contested",
+  doubted: "doubted by the policy",
   flagged: "flagged",
 };
 const LIST_MS = 20000;
@@ -85,8 +87,8 @@ function caseRow(one) {
   if (one.purpose === "evaluation") about.push("comparison");
   if (one.labeled) about.push("you labeled it");
   if (one.held_by) about.push("with " + one.held_by);
-  const split = make("span", "pj-split", one.split.length === 1 ? one.split[0] + " alike" : one.split.join(" : "));
-  split.setAttribute("aria-label", "votes " + one.split.join(" to "));
+  const split = make("span", "pj-split", one.split.length === 1 ? one.split[0] + " alike" : one.split.join(" : ") || "no votes");
+  split.setAttribute("aria-label", one.split.length ? "votes " + one.split.join(" to ") : "no votes");
   split.setAttribute("role", "img");
   const meter = make("i", "pj-dispute");
   meter.style.setProperty("--dispute", one.dispute);

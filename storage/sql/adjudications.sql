@@ -68,7 +68,7 @@ order by created_at, id;
 
 -- name: adjudication_counts
 -- What people said of each pair that may want an adjudicator, counted: votes differ, something was
--- flagged, or it was decided already. Models' votes don't make a case.
+-- flagged, it was sent here, or it was decided already. Models' votes don't make a case.
 with said as (
     select
         j.pair_id,
@@ -93,6 +93,7 @@ select
     coalesce(s.tie_votes, 0) as tie,
     coalesce(s.both_bad_votes, 0) as both_bad,
     coalesce(s.flags, 0) as flags,
+    q.pair_id is not null as doubted,
     coalesce(c.settled, false) as settled,
     coalesce(c.closed, false) as closed,
     s.last_at,
@@ -102,12 +103,24 @@ inner join prompts as r on r.id = p.prompt_id
 left join said as s on s.pair_id = p.id
 left join consensus as c on c.pair_id = p.id
 left join adjudications as a on a.pair_id = p.id
+left join case_requests as q on q.pair_id = p.id
 where p.purpose in ('train', 'evaluation')
     and p.strategy <> 'imported votes'
     and (
         a.pair_id is not null
+        or q.pair_id is not null
         or s.flags > 0
         or if(s.first_votes > 0, 1, 0) + if(s.second_votes > 0, 1, 0)
         + if(s.tie_votes > 0, 1, 0) + if(s.both_bad_votes > 0, 1, 0) > 1
     )
 order by p.id;
+
+-- name: case_requests_all
+-- The pairs that were sent to the adjudicators, oldest request first.
+select
+    pair_id,
+    reason,
+    author,
+    created_at
+from case_requests
+order by created_at, pair_id;

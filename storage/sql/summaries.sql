@@ -66,6 +66,28 @@ left join triplet_counts as t on t.round = r.round
 where r.round >= 0
 order by r.round;
 
+-- name: decided_since
+-- Training pairs of a round that have a preferred answer, and first had a settled one after $since;
+-- null counts them all. Probabilities worked out anew make no pair newly settled.
+with first_settled as (
+    select
+        pair_id,
+        min(created_at) as settled_at
+    from consensus_rows
+    where settled
+    group by pair_id
+)
+
+select count(*) as pairs
+from pairs as p
+inner join consensus as c on c.pair_id = p.id
+inner join first_settled as f on f.pair_id = p.id
+where p.purpose = 'train'
+    and p.round = $round
+    and c.settled
+    and c.verdict in ('first', 'second')
+    and ($since::timestamp is null or f.settled_at > $since::timestamp);
+
 -- name: evaluation_outcomes
 -- Every settled comparison of two policies, with the verdict in stored order.
 select

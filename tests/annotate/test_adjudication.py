@@ -23,7 +23,15 @@ from storage.adjudications import VoteCount
 from storage.records import Purpose, Verdict
 
 
-def count(pair_id="c1:x", *votes, flags=0, settled=False, closed=True, purpose=Purpose.TRAIN):
+def count(
+    pair_id="c1:x",
+    *votes,
+    flags=0,
+    doubted=False,
+    settled=False,
+    closed=True,
+    purpose=Purpose.TRAIN,
+):
     first, second, tie, both_bad = [*votes, 0, 0, 0, 0][:4]
     return VoteCount(
         pair_id=pair_id,
@@ -34,6 +42,7 @@ def count(pair_id="c1:x", *votes, flags=0, settled=False, closed=True, purpose=P
         tie=tie,
         both_bad=both_bad,
         flags=flags,
+        doubted=doubted,
         settled=settled,
         closed=closed or settled,
         last_at=NOW,

@@ -11,7 +11,7 @@ from annotate.accounts import add_labeler, disable_labeler
 from annotate.admin_access import AdminContext, attempt, picked
 from annotate.admin_html import Raw, code, pick, table
 from annotate.admin_page import build_admin_page
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Retrain
 from annotate.guidelines_html import difference_html, versions_html
 from annotate.passwords import whose_reset
 from annotate.people_html import people_html, person_html
@@ -31,7 +31,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def blocks(own):
-    return build_admin_page(own.store, own.config, RoundRunner(own.folder), own.desk)
+    return build_admin_page(own.store, own.config, RoundRunner(own.folder), own.desk, Retrain())
 
 
 def call(blocks, name, *values, who="lead", event=None, tab=""):
@@ -339,7 +339,11 @@ def test_a_press_without_a_button_picks_nothing():
 
 def test_the_settings_in_force_are_read_at_each_use(own):
     admin = AdminContext(
-        store=own.store, config=own.config, runner=RoundRunner(own.folder), desk=own.desk
+        store=own.store,
+        config=own.config,
+        runner=RoundRunner(own.folder),
+        desk=own.desk,
+        rule=Retrain(),
     )
     assert admin.now == own.config
     assert attempt(lambda: "") == ""

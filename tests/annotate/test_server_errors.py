@@ -91,12 +91,12 @@ def test_the_admin_numbers(own):
 def test_the_admin_page_shows_hostile_names_as_text(own):
     from annotate.accounts import add_labeler
     from annotate.admin_progress import progress_html
-    from annotate.admin_rounds import live_html, policies_html
     from annotate.overview import overview
+    from annotate.rounds_html import live_html, policies_html
 
     add_labeler(own.store, "<img src=x onerror=alert(1)>", password=None)
     shown = progress_html(overview(own.store, own.config), own.desk.queue_states())
-    shown += policies_html(own.store)
+    shown += policies_html(own.store, own.folder)
     assert "<img" not in shown
     assert "&lt;img src=x" in shown
     runner = finished(own.folder, "print('<script>alert(1)</script>')")

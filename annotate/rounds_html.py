@@ -1,0 +1,240 @@
+"""What the Rounds page shows: the run, the check, the rule, the policies, the doubted labels."""
+
+import html
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from annotate.admin_html import Raw, badge, code, moment, section, table, text
+from annotate.admin_progress import next_html
+from annotate.charts import line_chart
+from annotate.check_result import last_check
+from annotate.config import AnnotateConfig, Retrain
+from annotate.overview import curves, run_of_child
+from annotate.retrain import rule_words
+from annotate.retrain_facts import look
+from annotate.round_files import Doubt, RoundVerdict, doubts, round_folder, round_verdict
+from annotate.rounds import ChildState, RoundRunner, command_of
+from storage import adjudications as adjudicating
+from storage.policies import policies
+from storage.run_records import RunEvent, RunStatus
+from storage.slices import prompt_excerpts
+from storage.store import Store, utc_now
+from storage.summaries import round_summaries
+
+WARNING = "warning, "  # how train begins the message of an event that warns
+_EXCERPT = 120
+_CURVES = [
+    ("Loss", "step", {"loss": "training", "eval_loss": "held out"}),
+    ("Reward margin", "step", {"rewards/margins": "chosen minus rejected"}),
+    ("Preferred answer is the more likely one", "step", {"rewards/accuracies": "share of pairs"}),
+    ("Chosen answers", "step", {"logps/chosen_per_token": "nats per token"}),
+    ("Entropy", "step", {"entropy": "nats per token"}),
+    ("Speed", "report", {"tokens_per_second": "tokens per second"}),
+]
+_AFTER = {
+    "generate": "Its pairs are on the labeling page now.",
+    "train": "A new policy is ready. Compare it with SFT, or generate its answers.",
+    "evaluate": "The comparisons are on the labeling page now, looking like any other pair.",
+}
+_LIGHTS = {"green": "done", "amber": "late", "red": "failed"}
+_STOPPING = (
+    "Stop ends training after its present step and keeps a checkpoint; starting it again goes on from "
+    "there. Stop pressed twice ends it at once, and it goes on from the checkpoint before."
+)
+
+
+def live_html(store: Store, runner: RoundRunner) -> str:
+    """What the child process is doing, or what the last one left."""
+    state = runner.state()
+    if not state.verb:
+        return section('<p class="soft">Nothing was started here yet.</p>')
+    begun = utc_now() - timedelta(seconds=state.seconds + 1)
+    found = run_of_child(store, pid=state.pid, since=begun)
+    run, events = found or (None, [])
+    share = run.progress if run else 0.0
+    words = run.message if run else ("Starting" if state.running else "")
+    status = _outcome(state, run.status if run else None)
+    charts = "".join(
+        line_chart(curves(events, names=names), title=title, x_label=x_label)
+        for title, x_label, names in _CURVES
+    )
+    tail = "" if state.verb == "check" and status == "done" else runner.log_tail()
+    width = max(0.0, min(1.0, share)) * 100
+    stopping = f'<p class="soft">{_STOPPING}</p>' if state.running and state.verb == "train" else ""
+    log = f"<pre tabindex='0'>{html.escape(tail) or '(empty)'}</pre>"
+    return section(
+        f'<section class="run" data-running="{str(state.running).lower()}">'
+        f'<div class="run-line"><b>{html.escape(command_of(state.verb))}</b>'
+        f'<span class="badge" data-status="{status}">{status}</span>'
+        f'<span class="soft">{text(words)}</span></div>'
+        f'<div class="bar" role="progressbar" aria-label="Progress" aria-valuenow="{width:.0f}">'
+        f'<div style="width:{width:.1f}%"></div></div>{stopping}{warnings_html(events)}'
+        f'<div class="charts">{charts}</div>'
+        f'<p class="soft">logs/{html.escape(state.log)}</p>'
+        f"{log if tail or state.verb != 'check' else ''}"
+        f"{_after(state, status)}</section>"
+    )
+
+
+def warnings_html(events: Sequence[RunEvent]) -> Raw:
+    """What train warns of, in the order it began to."""
+    found = [e.message.removeprefix(WARNING) for e in events if e.message.startswith(WARNING)]
+    if not found:
+        return Raw("")
+    rows = "".join(f"<li>{code(words)}</li>" for words in dict.fromkeys(found))
+    return Raw(f'<ul class="warnings" role="status" aria-label="Warnings">{rows}</ul>')
+
+
+def check_html(runner: RoundRunner) -> str:
+    """The table of the last check before training; "" before there was one."""
+    found = last_check(runner)
+    if found is None:
+        return ""
+    rows = []
+    for check in found.checks:
+        light = str(check.get("light", ""))
+        ids = ", ".join(map(str, check.get("examples", [])))
+        finding = f"{check.get('finding', '')}{f' ({ids})' if ids else ''}"
+        fix = "" if light == "green" else str(check.get("fix", ""))
+        rows.append(
+            [
+                str(check.get("name", "")),
+                badge(light, kind=_LIGHTS.get(light, "idle")),
+                _sentence(finding),
+                _sentence(fix),
+            ]
+        )
+    amber = sum(str(c.get("light")) == "amber" for c in found.checks)
+    words = f"{found.red} red, {amber} amber. " + (
+        "Nothing stands in the way of training."
+        if not found.red
+        else "Training is refused until what is red is mended."
+    )
+    shown = table(["Check", "Light", "Found", "What to do"], rows, name="Checks before training")
+    return section(
+        f'<h2>Before training</h2><p class="soft">{text(words)} Looked at {moment(found.at)} UTC.'
+        f"</p>{shown}"
+    )
+
+
+def rule_html(store: Store, rule: Retrain, config: AnnotateConfig, *, runner: RoundRunner) -> str:
+    """The retraining rule and what it waits for; "" where it is off."""
+    words = rule_words(rule)
+    if not words:
+        return ""
+    why = look(store, rule, config, runner=runner).decision.why
+    return section(
+        f'<h2>Retraining rule</h2><p>{text(words)}.</p><p class="soft" id="ad-rule">{code(why)}</p>'
+    )
+
+
+def policies_html(store: Store, workspace: Path) -> str:
+    """The policies, what each was trained on and answered, and its verdict with the report."""
+    with store.connected():
+        summaries = {summary.round: summary for summary in round_summaries(store)}
+        known = policies(store)
+    rows = []
+    for policy in reversed(known):
+        summary = summaries.get(policy.round)
+        done = (
+            f"{summary.responses:,} answers, {summary.settled:,} of {summary.pairs:,} pairs settled"
+            if summary
+            else "no answers yet"
+        )
+        trained = f"{summary.triplets:,} triplets" if summary and summary.triplets else "not yet"
+        verdict = round_verdict(workspace, policy.round) if policy.round > 0 else None
+        rows.append(
+            [
+                f"round {policy.round}",
+                policy.method,
+                policy.base_model,
+                done,
+                trained,
+                _verdict(verdict),
+                _report_link(workspace, policy.round),
+            ]
+        )
+    head = ["Policy", "Made by", "Base model", "Answers and pairs", "Next one trained on"]
+    head += ["Verdict", "Report"]
+    shown = table(head, rows, empty="No policy yet.", name="Policies")
+    return section(f"<h2>Policies</h2>{shown}")
+
+
+def newest_doubts(store: Store, workspace: Path) -> tuple[int, list[Doubt]]:
+    """The newest round with a report of its labels, and those its policy contradicts; 0, []."""
+    for policy in reversed(policies(store)):
+        if policy.round > 0 and (found := doubts(workspace, policy.round)):
+            return policy.round, found
+    return 0, []
+
+
+def doubts_html(store: Store, number: int, found: Sequence[Doubt]) -> str:
+    """Labels worth a second look."""
+    if not found:
+        return ""
+    with store.connected():
+        ids = [doubt.pair_id for doubt in found]
+        prompts = prompt_excerpts(store, ids, chars=_EXCERPT)
+        decided, sent = adjudicating.standing(store), adjudicating.case_requests(store)
+    rows = [
+        [
+            _sentence(prompts.get(doubt.pair_id, (0, "(this pair is not in the store)"))[1]),
+            f"{doubt.margin:+.2f}",
+            "held out" if doubt.split == "validation" else "trained on",
+            "decided" if doubt.pair_id in decided else "sent" if doubt.pair_id in sent else "",
+            doubt.pair_id,
+        ]
+        for doubt in found
+    ]
+    head = ["Prompt", "Margin", "Pair was", "Adjudication", "Pair"]
+    return section(
+        f"<h2>Labels worth a second look</h2>"
+        f'<p class="soft">Where the policy of round {number} contradicts people most, the label may '
+        "be wrong. Margin: the implicit reward of the answer people chose, less the other one's. "
+        "Adjudicators see these pairs under Doubted, never the margin.</p>"
+        f"{table(head, rows, name='Labels worth a second look')}"
+    )
+
+
+def _sentence(words: str) -> Raw:
+    return Raw(f'<span class="sentence">{text(words)}</span>')
+
+
+def _verdict(verdict: RoundVerdict | None) -> Raw:
+    if verdict is None:
+        return Raw("")
+    kind = {True: "done", False: "failed", None: "idle"}[verdict.promote]
+    return Raw(f"{badge(verdict.word, kind=kind)}{_sentence(verdict.reason)}")
+
+
+def _report_link(workspace: Path, number: int) -> Raw:
+    if number < 1 or not (round_folder(workspace, number) / "report.html").is_file():
+        return Raw("")
+    return Raw(
+        f'<a href="/rounds/{number}/report" target="_blank" rel="noopener" '
+        f'aria-label="Report of round {number}, in a new tab">Report</a>'
+    )
+
+
+def _outcome(state: ChildState, run: RunStatus | None) -> str:
+    """running, done, stopped or failed; the run's own word where the exit code is not known."""
+    if state.running:
+        return "stopping" if state.stop_asked else "running"
+    # A check ends with 1 where a light is red: it did its work all the same.
+    looked = state.verb == "check" and state.exit_code == 1
+    if state.exit_code == 0 or looked or (state.exit_code is None and run is RunStatus.DONE):
+        return "done"
+    return "stopped" if state.stop_asked or run is RunStatus.STOPPED else "failed"
+
+
+def _after(state: ChildState, status: str) -> str:
+    if state.running:
+        return ""
+    if state.verb == "check":
+        return "" if status == "done" else next_html("The log above says why it found nothing out.")
+    if status == "done":
+        return next_html(_AFTER.get(state.verb, ""))
+    if status == "stopped":
+        return next_html("It was stopped. Starting it again goes on where it was.")
+    return next_html("The log above says why it failed. Starting it again goes on where it was.")
