@@ -212,7 +212,7 @@ def _report_link(workspace: Path, number: int) -> Raw:
     if number < 1 or not (round_folder(workspace, number) / "report.html").is_file():
         return Raw("")
     return Raw(
-        f'<a href="/rounds/{number}/report" target="_blank" rel="noopener" '
+        f'<a href="/api/rounds/{number}/report" target="_blank" rel="noopener" '
         f'aria-label="Report of round {number}, in a new tab">Report</a>'
     )
 

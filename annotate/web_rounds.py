@@ -89,8 +89,9 @@ def rounds_router(
         ids = [doubt.pair_id for doubt in doubts(workspace, number)]
         return asdict(send_to_adjudication(store, ids, number=number, author=admin.name))
 
-    @router.get("/rounds/{number}/report", include_in_schema=False)
+    @router.get("/api/rounds/{number}/report", response_class=HTMLResponse)
     def report(_admin: Admin, number: _Round) -> HTMLResponse:
+        """The report of the round as a page that loads nothing and runs nothing."""
         try:
             return HTMLResponse(round_report(workspace, number))
         except InputError as error:

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
-from annotate.rounds import RoundRunner
+from annotate.rounds import RoundRunner, Verb
 from annotate.tokens import create_token
 
 ORIGIN = "http://testserver"
@@ -104,9 +104,9 @@ def runner_of(folder: Path, code: str) -> RoundRunner:
     return RoundRunner(folder, program=[sys.executable, "-c", code])
 
 
-def finished(folder: Path, code: str) -> RoundRunner:
+def finished(folder: Path, code: str, *, verb: Verb = "train") -> RoundRunner:
     runner = runner_of(folder, code)
-    runner.start("train")
+    runner.start(verb)
     wait_for(lambda: not runner.state().running)
     return runner
 
