@@ -83,7 +83,7 @@ def warnings_html(events: Sequence[RunEvent]) -> Raw:
     if not found:
         return Raw("")
     rows = "".join(f"<li>{code(words)}</li>" for words in dict.fromkeys(found))
-    return Raw(f'<ul class="warnings" role="status" aria-label="Warnings">{rows}</ul>')
+    return Raw(f'<div role="status"><ul class="warnings" aria-label="Warnings">{rows}</ul></div>')
 
 
 def check_html(runner: RoundRunner) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from annotate.config import AnnotateConfig, Judge, Oidc, Webhook
+from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig
 from train.config import TrainConfig
 
@@ -53,6 +53,7 @@ def test_every_command_and_link_in_the_docs_exists(page):
         ("### [annotate.oidc]", Oidc),
         ("### [[annotate.webhooks]]", Webhook),
         ("## [train]", TrainConfig),
+        ("## [retrain]", Retrain),
     ],
 )
 def test_every_key_is_in_the_configuration_page_and_no_other(section, model):

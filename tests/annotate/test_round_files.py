@@ -2,10 +2,9 @@
 
 import json
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from factories import PASSWORD, make_policy
+from round_data import CHECK, HOSTILE, trained
 from web import finished
 
 from annotate.accounts import add_labeler
@@ -18,20 +17,6 @@ from storage import team
 from storage.records import Role, Verdict
 from storage.run_records import RunEvent, RunStatus
 from storage.store import utc_now
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-def trained(folder, rewards, *, promote=False, number=1):
-    """A round's folder: rewards are (pair, chosen, rejected)."""
-    made = folder / "policies" / f"round-{number}"
-    made.mkdir(parents=True)
-    verdict = {"promote": promote, "reason": f"it agrees on 41 % {HOSTILE}"}
-    (made / "run.json").write_text(json.dumps({"round": number, "verdict": verdict}))
-    (made / "report.html").write_text("<!doctype html><style>h1 {}</style><h1>Report</h1>")
-    rows = [{"pair_id": p, "chosen": c, "rejected": r, "split": "train"} for p, c, r in rewards]
-    pq.write_table(pa.Table.from_pylist(rows), made / "rewards.parquet")
-    return made
 
 
 @pytest.fixture
@@ -138,16 +123,6 @@ def test_verdicts_and_warnings_are_shown_as_text(round_one):
     assert "entropy: &lt;img" in shown
     assert "step 1" not in shown
     assert "<img" not in shown
-
-
-CHECK = """
-import json
-check = {"name": "truncation", "light": "red", "count": 2, "finding": "2 pairs are too <b>long</b>",
-         "fix": "Raise train.max_length.", "examples": ["c1:a"]}
-print("loading the tokenizer")
-print(json.dumps({"red": 1, "checks": [check]}))
-raise SystemExit(1)
-"""
 
 
 def test_a_check_is_read_from_its_log(tmp_path):

@@ -63,5 +63,7 @@ def test_an_unknown_event_stops_the_start(tmp_path, micro_model):
     child = annotate(tmp_path)
     out, errors = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert "there is no event 'pair.lost'. Known: pair.settled, round.ready." in errors
+    assert (
+        "there is no event 'pair.lost'. Known: pair.settled, round.ready, round.failed." in errors
+    )
     assert "Labeling pages" not in out
