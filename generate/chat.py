@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,49 @@ def load_tokenizer(model: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"The tokenizer of {model!r} can't be loaded ({_first_line(error)}). Check the Hub id "
-            "or path in generate.model; a gated model needs HF_TOKEN."
-        ) from error
+        raise loading_failed(model, error) from error
     if not tokenizer.chat_template:
         raise ModelError(
             f"{model!r} has no chat template, so a conversation can't be turned into its input. "
             "Use the instruction-tuned (SFT) model, or add chat_template.jinja to its folder."
         )
     return tokenizer
+
+
+def loading_failed(model: str, error: BaseException, *, hint: str = "") -> ModelError:
+    """Why a model can't be loaded, and what to do: gated, not on the Hub, not reachable, broken."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    for cause in _causes(error):
+        match cause:
+            case GatedRepoError():
+                return ModelError(
+                    f"{model} is gated: its owner lets in only who accepted its licence. Accept it "
+                    f"at https://huggingface.co/{model} , then set HF_TOKEN to a token of that "
+                    "account."
+                )
+            case RepositoryNotFoundError():
+                return ModelError(
+                    f"There is no model {model!r} on the Hub that you may read, and no folder of "
+                    "that name. Check generate.model; a private model needs HF_TOKEN."
+                )
+            case LocalEntryNotFoundError():
+                return ModelError(
+                    f"{model!r} is not on this machine and the Hub can't be reached. Check the "
+                    "network (and HF_HUB_OFFLINE), or point generate.model at a folder."
+                )
+    advice = f"Check generate.model. {hint}".strip()
+    return ModelError(f"{model!r} can't be loaded ({_first_line(error)}). {advice}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def check_model(model: str) -> None:

@@ -23,10 +23,13 @@ class GenerateConfig(BaseModel):
     engine: EngineName = EngineName.AUTO
     dtype: str = "auto"
     temperatures: Annotated[
-        tuple[Annotated[float, Field(ge=0, le=5)], ...], Field(min_length=1)
+        tuple[Annotated[float, Field(ge=0, le=2)], ...], Field(min_length=1)
     ] = (0.7, 1.0, 1.3)
     samples_per_temperature: Annotated[int, Field(ge=1, le=64)] = 2
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0  # 0: all tokens
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     max_tokens: Annotated[int, Field(ge=1)] = 512
     seed: int = 0
     pairs_per_prompt: Annotated[int, Field(ge=1)] = 1
@@ -36,4 +39,5 @@ class GenerateConfig(BaseModel):
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
-    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1  # GPUs that hold one model together
+    data_parallel_size: Annotated[int, Field(ge=1)] = 1  # engines side by side

@@ -1,50 +1,67 @@
 """The seam to an engine: requests in, finished samples out, in any order.
 
-Two real engines implement it, vLLM (generate/vllm_engine.py) and transformers
-(generate/transformers_engine.py); one contract test runs on both.
+Every engine (generate/*_engine.py) implements it, and one contract test runs on all of them
+(tests/generate/test_engines.py).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from generate.config import EngineName, GenerateConfig
-from storage.records import FinishReason, Sampling
+from storage.records import FinishReason, Message, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One answer to sample. The prompt is token ids: no engine renders a template of its own."""
+    """One answer to sample, from the base model or through one of its adapters.
+
+    prompt_token_ids: messages as the model reads them, so that no engine renders a template of its
+    own; None only for an engine whose tokenizer is None: a server, which renders messages itself.
+    """
 
     key: str
-    prompt_token_ids: tuple[int, ...]
+    messages: tuple[Message, ...]
+    prompt_token_ids: tuple[int, ...] | None
     sampling: Sampling
+    adapter: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One finished answer.
 
-    text leaves out special tokens; token_ids holds all that was sampled, the end token included.
-    logprob_sum: nats, of token_ids under the untempered policy.
+    text leaves out special tokens and the stop string; token_ids holds all that was sampled, the
+    end token included. logprobs: of each of them, in nats, under the untempered and untruncated
+    policy. What an engine does not tell is None, never made up.
     """
 
     key: str
     text: str
-    token_ids: tuple[int, ...]
-    logprob_sum: float | None
     finish_reason: FinishReason
+    prompt_token_ids: tuple[int, ...] | None
+    token_ids: tuple[int, ...] | None
+    logprobs: tuple[float, ...] | None
 
 
 class Sampler(Protocol):
-    """Samples from one base model, with or without an adapter."""
+    """Samples from one base model and its adapters, several of them in one call."""
 
     name: str  # engine and version, stored with each response
-    context_tokens: int  # prompt and answer together
+    context_tokens: int | None  # prompt and answer together, None: not known
+    tokenizer: Any | None  # what prompts are rendered with, None: the engine renders them
 
-    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
-        """Yield each request's sample as it finishes; the same seed gives the same tokens."""
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+        """Yield each request's sample as it finishes; the same seed gives the same tokens.
+
+        A prompt's requests should stand side by side: engines that can read a prompt once then do.
+        Raises ModelError when the engine can't go on; what was yielded before stays good.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds; nothing can be sampled from it afterwards."""
         ...
 
 

@@ -1,58 +1,116 @@
 """The engine that runs where vLLM is not installed: transformers' generate, batched.
 
-generate() does the batching, caching and stopping; the choice of each token is made by our own
-logits processor, so that every row has its own temperature and seed and its raw log-probability
-is kept. A row's random numbers depend on its seed alone, never on the batch it is in.
-The only file that calls transformers' generate.
+generate() does the batching, caching and stopping; the choice of each token is ours
+(generate/choose_tokens.py), so that every row has its own settings and seed and its raw
+log-probability is kept. The only file that calls transformers' generate.
 """
 
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
+    StoppingCriteriaList,
     __version__,
 )
 
-from generate.chat import adapter_rank, load_tokenizer
+from generate.chat import adapter_rank, load_tokenizer, loading_failed
+from generate.choose_tokens import ChooseTokens, StopAtStrings
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
 from storage.records import FinishReason
 
-BATCH = 128
+log = logging.getLogger(__name__)
+
+BATCH = 128  # a micro model's rows per second grow up to here
+MEMORY_SHARE = 0.5  # of what is free when the model is loaded
+CUT_AT = 0x7FFFFFFF
 
 
 class TransformersSampler:
     """One base model on the GPU if there is one, else on the CPU; adapters through PEFT."""
 
     def __init__(self, config: GenerateConfig) -> None:
-        self._tokenizer = load_tokenizer(config.model)
+        self.tokenizer: Any = load_tokenizer(config.model)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._model: Any = AutoModelForCausalLM.from_pretrained(
                 config.model, dtype=config.dtype
             )
-        except (OSError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise ModelError(f"{config.model!r} can't be loaded: {reason}") from error
-        self._model.to(self._device).eval()
+            self._model.to(self._device).eval()
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{config.model!r} does not fit into the {self._device}'s memory. "
+                'Set generate.dtype = "bfloat16", or sample with vLLM over several GPUs '
+                "(generate.tensor_parallel_size)."
+            ) from error
+        except (OSError, ValueError, RuntimeError) as error:
+            raise loading_failed(config.model, error) from error
         self._adapters: dict[Path, Any] = {}
+        self._free_bytes = MEMORY_SHARE * _free_bytes(self._device)
+        self._most_rows = BATCH
         self.name = f"transformers {__version__}"
-        self.context_tokens = int(self._model.config.max_position_embeddings)
+        self.context_tokens: int | None = int(
+            self._model.config.get_text_config().max_position_embeddings
+        )
 
-    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
-        model = self._with_adapter(adapter)
-        # Prompts of like length share a batch, so little of it is padding.
-        ordered = sorted(requests, key=lambda r: len(r.prompt_token_ids))
-        for start in range(0, len(ordered), BATCH):
-            yield from self._batch(model, ordered[start : start + BATCH])
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+        for adapter in dict.fromkeys(r.adapter for r in requests):
+            model = self._with_adapter(adapter)
+            # Prompts of like length share a batch, so little of it is padding.
+            ordered = sorted(
+                (r for r in requests if r.adapter == adapter), key=lambda r: len(_ids(r))
+            )
+            while ordered:
+                rows = ordered[: self._rows_that_fit(ordered[:BATCH])]
+                try:
+                    done = self._batch(model, rows)
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    self._shrink(len(rows), error)
+                    continue
+                yield from done
+                del ordered[: len(rows)]
+
+    def close(self) -> None:
+        self._adapters.clear()
+        self._model = None
+
+    def _rows_that_fit(self, requests: Sequence[Request]) -> int:
+        """How many of these rows the free memory holds: each its keys, values and scores."""
+        config = self._model.config.get_text_config().to_dict()
+        heads = config["num_attention_heads"]
+        head_size = config.get("head_dim") or config["hidden_size"] // heads
+        kept = (
+            2 * config["num_hidden_layers"] * head_size * config.get("num_key_value_heads", heads)
+        )
+        tokens = max(len(_ids(r)) + r.sampling.max_tokens for r in requests)
+        # Scores are there as float32, its softmax, and in double precision.
+        row_bytes = tokens * kept * self._model.dtype.itemsize + 32 * config["vocab_size"]
+        return max(1, min(self._most_rows, int(self._free_bytes / row_bytes)))
+
+    def _shrink(self, rows: int, error: BaseException) -> None:
+        """Go on with half as many rows after memory ran out; anything else is raised."""
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise error
+        if rows == 1:
+            raise ModelError(
+                f"Memory ran out on the {self._device} while sampling a single answer. Lower "
+                'generate.max_tokens, or set generate.dtype = "bfloat16". Finished answers are '
+                "stored; run this again to go on."
+            ) from error
+        self._most_rows = rows // 2
+        log.warning(
+            "memory ran out with %d answers at a time; going on with %d", rows, self._most_rows
+        )
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
 
     def _with_adapter(self, adapter: Path | None) -> Any:
         """The model that answers: the base itself, or the base seen through one adapter."""
@@ -78,86 +136,81 @@ class TransformersSampler:
         return model.eval()
 
     @torch.inference_mode()
-    def _batch(self, model: Any, requests: Sequence[Request]) -> Iterator[Sample]:
-        pad = self._tokenizer.pad_token_id
+    def _batch(self, model: Any, requests: Sequence[Request]) -> list[Sample]:
+        pad = self.tokenizer.pad_token_id
         if pad is None:
-            pad = self._tokenizer.eos_token_id
-        width = max(len(r.prompt_token_ids) for r in requests)
+            pad = self.tokenizer.eos_token_id
+        width = max(len(_ids(r)) for r in requests)
         ids_B_T = torch.full((len(requests), width), pad, dtype=torch.long)
         mask_B_T = torch.zeros_like(ids_B_T)
         for row, request in enumerate(requests):
-            length = len(request.prompt_token_ids)
-            ids_B_T[row, width - length :] = torch.tensor(request.prompt_token_ids)
+            length = len(_ids(request))
+            ids_B_T[row, width - length :] = torch.tensor(_ids(request))
             mask_B_T[row, width - length :] = 1
-        most = max(r.sampling.max_tokens for r in requests)
-        ends = _end_ids(self._model, self._tokenizer)
-        chooser = _ChooseTokens(requests, tokens=most)
+        settings = [r.sampling for r in requests]
+        ends = _end_ids(self._model, self.tokenizer)
+        chooser = ChooseTokens(settings, device=self._device)
+        stopper = StopAtStrings(settings, tokenizer=self.tokenizer, prompt_width=width)
         output = model.generate(
             input_ids=ids_B_T.to(self._device),
             attention_mask=mask_B_T.to(self._device),
             generation_config=GenerationConfig(
-                max_new_tokens=most, do_sample=False, eos_token_id=ends, pad_token_id=pad
+                max_new_tokens=max(s.max_tokens for s in settings),
+                do_sample=False,
+                eos_token_id=ends,
+                pad_token_id=pad,
             ),
             logits_processor=LogitsProcessorList([chooser]),
+            stopping_criteria=StoppingCriteriaList(
+                [stopper] if any(s.stop for s in settings) else []
+            ),
         )
         sampled_B_T = output[:, width:].cpu().tolist()
-        logprobs_B_T = torch.stack(chooser.logprobs, dim=1).cpu().double().numpy()
-        for row, request in enumerate(requests):
-            yield self._finish(request, sampled_B_T[row], logprobs_B_T[row], ends)
+        logprobs_B_T = torch.stack(chooser.logprobs, dim=1).cpu().tolist()
+        return [
+            self._finish(
+                request, sampled_B_T[row], logprobs_B_T[row], ends, stopper.lengths.get(row, CUT_AT)
+            )
+            for row, request in enumerate(requests)
+        ]
 
     def _finish(
-        self, request: Request, sampled: list[int], logprobs: Any, ends: Sequence[int]
+        self,
+        request: Request,
+        sampled: list[int],
+        logprobs: list[float],
+        ends: Sequence[int],
+        stopped_at: int,
     ) -> Sample:
-        limit = request.sampling.max_tokens
-        stop = next((i for i, token in enumerate(sampled[:limit]) if token in ends), None)
-        count = limit if stop is None else stop + 1
-        ids = sampled[:count]
-        words = ids if stop is None else ids[:-1]
+        """One row's answer; stopped_at: how many tokens it had when its stop string was there."""
+        limit = min(request.sampling.max_tokens, stopped_at)
+        end = next((i for i, token in enumerate(sampled[:limit]) if token in ends), None)
+        ids = sampled[:limit] if end is None else sampled[: end + 1]
+        words = ids if end is None else ids[:-1]
+        text = self.tokenizer.decode(words, skip_special_tokens=True)
+        reason = FinishReason.STOP if end is not None else FinishReason.LENGTH
+        if end is None and stopped_at <= request.sampling.max_tokens:
+            reason = FinishReason.STOP_STRING
+            text = text[: min(text.find(s) for s in request.sampling.stop if s in text)]
         return Sample(
             key=request.key,
-            text=self._tokenizer.decode(words, skip_special_tokens=True),
+            text=text,
+            finish_reason=reason,
+            prompt_token_ids=_ids(request),
             token_ids=tuple(ids),
-            logprob_sum=float(logprobs[: len(ids)].sum()),
-            finish_reason=FinishReason.LENGTH if stop is None else FinishReason.STOP,
+            logprobs=tuple(logprobs[: len(ids)]),
         )
 
 
-class _ChooseTokens(LogitsProcessor):  # type: ignore[misc]
-    """Pick each row's next token by its own temperature, top_p and random numbers.
+def _ids(request: Request) -> tuple[int, ...]:
+    assert request.prompt_token_ids is not None, "this engine has a tokenizer: send token ids"
+    return request.prompt_token_ids
 
-    The scores handed back leave only the picked token possible, so generate()'s greedy step takes
-    it. Inverse-CDF sampling needs one number per row and step whatever the vocabulary's size.
-    """
 
-    def __init__(self, requests: Sequence[Request], *, tokens: int) -> None:
-        settings = [r.sampling for r in requests]
-        self._temperature_B = torch.tensor([s.temperature for s in settings])
-        self._top_p_B = torch.tensor([s.top_p for s in settings])
-        noise = [np.random.default_rng(s.seed).random(tokens) for s in settings]
-        self._noise_B_T = torch.from_numpy(np.stack(noise))
-        self.logprobs: list[torch.Tensor] = []
-
-    def __call__(self, _input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        device = scores.device
-        step = len(self.logprobs)
-        raw_B_V = scores.float().log_softmax(dim=-1)
-        temperature_B1 = self._temperature_B.to(device)[:, None]
-        greedy_B = temperature_B1[:, 0] == 0
-        tempered_B_V = raw_B_V / temperature_B1.clamp(min=1e-6)
-        probs_B_V = tempered_B_V.softmax(dim=-1).double()
-        ordered_B_V, index_B_V = probs_B_V.sort(dim=-1, descending=True)
-        upto_B_V = ordered_B_V.cumsum(dim=-1)
-        # The smallest set that reaches top_p: a token stays if those before it do not.
-        kept_B_V = ordered_B_V * (upto_B_V - ordered_B_V < self._top_p_B.to(device)[:, None])
-        mass_B_V = kept_B_V.cumsum(dim=-1)
-        point_B1 = self._noise_B_T[:, step].to(device)[:, None] * mass_B_V[:, -1:]
-        place_B1 = torch.searchsorted(mass_B_V, point_B1, right=True)
-        last_B1 = (kept_B_V > 0).sum(dim=-1, keepdim=True) - 1
-        token_B = index_B_V.gather(1, torch.minimum(place_B1, last_B1))[:, 0]
-        token_B = torch.where(greedy_B, raw_B_V.argmax(dim=-1), token_B)
-        self.logprobs.append(raw_B_V.gather(1, token_B[:, None])[:, 0])
-        only = torch.full_like(scores, float("-inf"))
-        return only.scatter(1, token_B[:, None], 0.0)
+def _free_bytes(device: str) -> int:
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:

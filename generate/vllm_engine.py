@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from generate.chat import adapter_rank, check_model
+from generate.chat import adapter_rank, load_tokenizer, loading_failed
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
@@ -28,7 +28,7 @@ class VllmSampler:
     """One engine, base model and adapters; prefix caching lets a prompt's samples share it."""
 
     def __init__(self, config: GenerateConfig, *, adapters: Sequence[Path]) -> None:
-        check_model(config.model)
+        self.tokenizer: Any = load_tokenizer(config.model)
         if find_spec("vllm") is None:
             raise ModelError(
                 "generate.engine is 'vllm' but vLLM is not installed. "
@@ -65,33 +65,56 @@ class VllmSampler:
                 seed=0,
             )
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise ModelError(
-                f"vLLM can't load {config.model!r}: {reason} Check generate.model; if memory ran "
-                "out, lower generate.gpu_memory_utilization or generate.max_tokens."
+            raise loading_failed(
+                config.model,
+                error,
+                hint="If memory ran out, set generate.dtype or raise generate.tensor_parallel_size; "
+                "if the GPU is shared, lower generate.gpu_memory_utilization.",
             ) from error
         self.name = f"vllm {vllm.__version__}"
-        self.context_tokens = int(self._llm.model_config.max_model_len)
+        self.context_tokens: int | None = int(self._llm.model_config.max_model_len)
 
-    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
-        lora = _lora_request(adapter)
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
         engine = self._llm.llm_engine
+        loras = {r.adapter: _lora_request(r.adapter) for r in requests}
         waiting = deque(requests)
-        flying: set[str] = set()
+        flying: dict[str, Request] = {}
         try:
             while waiting or flying:
                 while waiting and len(flying) < WINDOW:
                     request = waiting.popleft()
-                    _add(engine, request, lora)
-                    flying.add(request.key)
+                    _add(engine, request, loras[request.adapter])
+                    flying[request.key] = request
                 for output in _step(engine):
                     if output.finished:
-                        flying.discard(output.request_id)
-                        yield _sample(output)
+                        yield self._sample(flying.pop(output.request_id), output)
         finally:
             # Left in the engine, abandoned requests would run on beside the next call's.
             if flying:
                 engine.abort_request(sorted(flying))
+
+    def close(self) -> None:
+        self._llm.llm_engine.engine_core.shutdown()
+
+    def _sample(self, request: Request, output: Any) -> Sample:
+        (answer,) = output.outputs
+        ids = tuple(answer.token_ids)
+        reason = FinishReason(answer.finish_reason)
+        if isinstance(answer.stop_reason, str):
+            reason = FinishReason.STOP_STRING
+        text = answer.text
+        if not request.sampling.stop:
+            # Decoded here, once an answer, where the engine would do it token by token.
+            words = ids[:-1] if reason is FinishReason.STOP else ids
+            text = self.tokenizer.decode(words, skip_special_tokens=True)
+        return Sample(
+            key=request.key,
+            text=text,
+            finish_reason=reason,
+            prompt_token_ids=request.prompt_token_ids,
+            token_ids=ids,
+            logprobs=tuple(answer.logprobs.logprobs),
+        )
 
 
 def _machine_bytes() -> int:
@@ -106,11 +129,17 @@ def _add(engine: Any, request: Request, lora: Any) -> None:
     params = SamplingParams(
         temperature=s.temperature,
         top_p=s.top_p,
+        top_k=s.top_k,
+        min_p=s.min_p,
+        stop=list(s.stop),
         max_tokens=s.max_tokens,
         seed=s.seed,
         logprobs=0,  # the sampled token's own, before temperature (logprobs_mode raw)
+        flat_logprobs=True,  # no object per token
+        detokenize=bool(s.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
+    assert request.prompt_token_ids is not None, "this engine has a tokenizer: send token ids"
     prompt = TokensPrompt(prompt_token_ids=list(request.prompt_token_ids))
     engine.add_request(request.key, prompt, params, lora_request=lora)
 
@@ -146,16 +175,3 @@ def _lora_request(adapter: Path | None) -> Any:
 
     number = crc32(str(adapter.resolve()).encode()) % (2**31 - 1) + 1
     return LoRARequest(adapter.name, number, str(adapter.resolve()))
-
-
-def _sample(output: Any) -> Sample:
-    (answer,) = output.outputs
-    ids = tuple(answer.token_ids)
-    logprobs = [step[token].logprob for step, token in zip(answer.logprobs, ids, strict=True)]
-    return Sample(
-        key=output.request_id,
-        text=answer.text,
-        token_ids=ids,
-        logprob_sum=float(sum(logprobs)),
-        finish_reason=FinishReason(answer.finish_reason),
-    )

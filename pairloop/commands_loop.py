@@ -4,14 +4,11 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pairloop.options import Json, WorkspaceDir
-
-if TYPE_CHECKING:
-    from generate.stage import Generated
 
 
 def register(app: typer.Typer) -> None:
@@ -26,43 +23,28 @@ def register(app: typer.Typer) -> None:
 def generate(
     *,
     workspace: WorkspaceDir = Path(),
-    skip_long: Annotated[
-        bool, typer.Option("--skip-long", help="Leave out prompts longer than the context.")
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse prompts that can't be sampled, not leave them out."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sampled.")] = False,
     as_json: Json = False,
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
+    from pairloop.generated import say_generated, say_plan
     from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
-    from storage.prompts import prompts
-    from storage.records import Split
-    from storage.responses import response_ids_of
 
     space = open_workspace(workspace)
     with space.store() as store:
         if dry_run:
-            policy = stage.current_policy(store, space.generate)
-            chosen = [p for p in prompts(store) if p.split is not Split.TEST]
-            wanted = stage.plan(chosen, policy, space.generate)
-            have = response_ids_of(store, policy.id)
-            missing = sum(w.response_id not in have for w in wanted)
-            print(
-                f"Round {policy.round}: {len(chosen)} prompts, {len(wanted)} answers wanted, "
-                f"{missing} missing, at most {missing * space.generate.max_tokens} tokens. "
-                "Next: pairloop generate"
-            )
+            say_plan(stage.plan_generate(store, space.generate), as_json=as_json)
             return
         with sampling_bar("Sampling") as tick:
-            result = stage.generate(
-                store,
-                space.root,
-                space.generate,
-                skip_long=skip_long,
-                progress=tick,
-            )
-    _say_generated(result, as_json=as_json, next_step="pairloop annotate")
+            result = stage.generate(store, space.root, space.generate, strict=strict, progress=tick)
+        wanted = stage.wanted_answers(store, result.policy, space.generate)
+        say_generated(store, result, wanted, as_json=as_json)
 
 
 def annotate(
@@ -92,7 +74,7 @@ def train(
     """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
     from annotate.consensus import settle
     from annotate.settings import in_force
-    from pairloop.report import progress_bar
+    from pairloop.report import counted, progress_bar
     from pairloop.workspace import open_workspace
     from storage.records import Split
     from storage.store import utc_now
@@ -106,7 +88,7 @@ def train(
             training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
             print(
                 f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
-                f"left out: {_counted(plan.built.drops)}. Next: pairloop train"
+                f"left out: {counted(plan.built.drops)}. Next: pairloop train"
             )
             return
         with progress_bar("Training") as tick:
@@ -134,7 +116,7 @@ def train(
         )
         return
     accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
-    print(f"Left out: {_counted(result.drops)}.")
+    print(f"Left out: {counted(result.drops)}.")
     print(
         f"Trained round {result.policy.round} on {result.triplets} triplets to {result.folder}; "
         f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
@@ -154,7 +136,7 @@ def evaluate(
 ) -> None:
     """Put two policies' answers to the test prompts before people, blind; report the win rate."""
     from generate import stage
-    from pairloop.report import sampling_bar
+    from pairloop.report import counted, sampling_bar
     from pairloop.workspace import open_workspace
     from storage.errors import ConfigurationError
     from storage.policies import find_policy
@@ -185,7 +167,7 @@ def evaluate(
         found = asdict(rate) if settled else None
         print(json.dumps({"pairs": made.all_pairs, "new_pairs": made.new_pairs, "win_rate": found}))
         return
-    print(f"Left out: {_counted(made.drops)}.")
+    print(f"Left out: {counted(made.drops)}.")
     if settled:
         print(
             f"Round {ours.round} against round {theirs.round}: {rate.wins} won, {rate.ties} tied, "
@@ -230,35 +212,3 @@ def demo(
     from pairloop.demo.interactive import run_demo
 
     run_demo(directory or Path("demo-workspace"), seed=seed, port=port, colleagues=colleagues)
-
-
-def _say_generated(result: "Generated", *, as_json: bool, next_step: str) -> None:
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "round": result.policy.round,
-                    "wanted": result.wanted,
-                    "sampled": result.sampled,
-                    "tokens": result.tokens,
-                    "seconds": result.seconds,
-                    "pairs": result.all_pairs,
-                    "new_pairs": result.new_pairs,
-                    "drops": dict(result.drops),
-                    "finish_reasons": dict(result.finish_reasons),
-                }
-            )
-        )
-        return
-    print(f"Left out of pairs: {_counted(result.drops)}.")
-    print(
-        f"Round {result.policy.round}: sampled {result.sampled} of {result.wanted} answers "
-        f"({result.tokens} tokens), {result.new_pairs} new pairs of {result.all_pairs}. "
-        f"Next: {next_step}"
-    )
-
-
-def _counted(drops: Any) -> str:
-    return (
-        ", ".join(f"{n} {str(why).replace('_', ' ')}" for why, n in sorted(drops.items())) or "none"
-    )

@@ -22,27 +22,33 @@ class LocalJudge:
         self._sampling = Sampling(
             temperature=0.0, top_p=1.0, max_tokens=max_tokens, seed=0, index=0
         )
-        if max_tokens >= self._engine.context_tokens:
+        context = self._engine.context_tokens
+        if context is not None and max_tokens >= context:
             raise ModelError(
                 f"annotate.judge.max_tokens = {max_tokens} leaves no room for a question in the "
-                f"{self._engine.context_tokens} tokens that {config.model} takes. Lower it."
+                f"{context} tokens that {config.model} takes. Lower it."
             )
+        self._room = context - max_tokens if context is not None else None
         self.name = f"{config.model} with {self._engine.name}"
 
     def ask(self, conversations: Iterable[Conversation]) -> Generator[Reply, None, None]:
         rest = iter(conversations)
-        room = self._engine.context_tokens - self._sampling.max_tokens
         while part := list(islice(rest, TOGETHER)):
             requests = []
             for conversation in part:
                 ids = self._token_ids(conversation.messages)
-                if len(ids) > room:
+                if self._room is not None and len(ids) > self._room:
                     yield Reply(key=conversation.key, failure=TOO_LONG)
                     continue
                 requests.append(
-                    Request(key=conversation.key, prompt_token_ids=ids, sampling=self._sampling)
+                    Request(
+                        key=conversation.key,
+                        messages=tuple(conversation.messages),
+                        prompt_token_ids=ids,
+                        sampling=self._sampling,
+                    )
                 )
-            for sample in self._engine.sample(requests, adapter=None):
+            for sample in self._engine.sample(requests):
                 if sample.finish_reason is FinishReason.LENGTH:
                     yield Reply(key=sample.key, failure=CUT_OFF)
                 elif not sample.text.strip():

@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -40,6 +41,12 @@ def number(value: float | None, *, percent: bool = False) -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+
+
+def counted(drops: Mapping[Any, int]) -> str:
+    """How many for each reason."""
+    reasons = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
+    return ", ".join(f"{n} {why}" for why, n in reasons) or "none"
 
 
 def too_few(found: Estimate) -> str:
@@ -140,7 +147,9 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @contextmanager
-def sampling_bar(label: str) -> Iterator[Callable[[int, int, float], None]]:
-    """The same for sampling: call it with answers done, answers wanted and tokens per second."""
+def sampling_bar(label: str) -> Iterator[Callable[[int, int, float, float], None]]:
+    """The same for sampling: call it with answers done and wanted, and answers and tokens a second."""
     with progress_bar(label) as tick:
-        yield lambda done, total, speed: tick(done, total, f"{speed:.0f} tokens/s")
+        yield lambda done, total, answers, tokens: tick(
+            done, total, f"{answers:.1f} answers/s, {tokens:.0f} tokens/s"
+        )

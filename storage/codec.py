@@ -66,6 +66,9 @@ _SCALARS: Mapping[type, pa.DataType] = {
     datetime: pa.timestamp("us"),
 }
 
+# In lists: token ids, and log-probabilities, which every engine computes as float32.
+_ITEMS: Mapping[type, pa.DataType] = {int: pa.int32(), float: pa.float32()}
+
 
 def _bare(hint: Any) -> Any:
     """Drop `| None` from a type hint."""
@@ -84,7 +87,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
         item = get_args(hint)[0]
         if item is Message:
             return pa.string()
-        return pa.list_(pa.int32() if item is int else _arrow_type(item))
+        return pa.list_(_ITEMS.get(item) or _arrow_type(item))
     if get_origin(hint) is Mapping:
         return pa.string()
     raise AssertionError(f"no column type for {hint}: add it to storage/codec.py")

@@ -92,10 +92,14 @@ class LabelerKind(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why sampling ended: the model's own end token, or the token limit."""
+    """Why sampling ended: the model's own end token, the token limit, or a stop string.
+
+    An answer that a stop string ended has no end token, so a trainer must not take it for whole.
+    """
 
     STOP = "stop"
     LENGTH = "length"
+    STOP_STRING = "stop_string"
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -167,48 +171,65 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """The settings of one request; seeds are distinct per (prompt, temperature, index)."""
+    """The settings of one request; seeds are distinct per (prompt, temperature, index).
+
+    top_k: this many of the likeliest tokens, 0 for all. min_p: tokens at least this share as likely
+    as the likeliest. stop: strings that end an answer and are left out of its text.
+    """
 
     temperature: float
     top_p: float
     max_tokens: int
     seed: int
     index: int
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """One sampled answer, with the very token ids the policy read and wrote.
 
-    logprob_sum: sum of the sampled tokens' log-probabilities (nats) under the untempered policy;
-    None when the engine does not report it.
+    Token ids, log-probabilities and hashes are None where nobody reported them: an imported answer,
+    or one from a server that tells only text.
+    logprobs: of each of token_ids, in nats, under the untempered and untruncated policy, as float32.
+    logprob_sum: their sum.
+    template_hash: sha256 of the chat template, "" where a server rendered the prompt.
+    policy_hash: sha256 over the base model's weights and the adapter's (generate/weights.py).
     """
 
     id: str
     prompt_id: str
     policy_id: str
     text: str
-    prompt_token_ids: tuple[int, ...]
-    token_ids: tuple[int, ...]
+    prompt_token_ids: tuple[int, ...] | None
+    token_ids: tuple[int, ...] | None
+    logprobs: tuple[float, ...] | None = None
     logprob_sum: float | None
     finish_reason: FinishReason
     temperature: float
     top_p: float
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
     max_tokens: int
     seed: int
     sample_index: int
     engine: str
     template_hash: str
+    policy_hash: str | None = None
     run_id: str
     created_at: datetime
 
     @staticmethod
     def id_of(*, prompt_id: str, policy_id: str, sampling: Sampling) -> str:
+        """Tag r1 covers what r1 knew; r2 is for answers whose settings also truncate or stop."""
         s = sampling
-        return content_id(
-            "r1",
-            [prompt_id, policy_id, s.temperature, s.top_p, s.max_tokens, s.seed, s.index],
-        )
+        content = [prompt_id, policy_id, s.temperature, s.top_p, s.max_tokens, s.seed, s.index]
+        if (s.top_k, s.min_p, s.stop) == (0, 0.0, ()):
+            return content_id("r1", content)
+        return content_id("r2", [*content, s.top_k, s.min_p, list(s.stop)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

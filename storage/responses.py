@@ -1,9 +1,25 @@
 """Reading responses."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from storage.records import Response
 from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemperatureRow:
+    """How the answers at one temperature turned out. Tokens are None where no engine told them."""
+
+    temperature: float
+    answers: int
+    tokens: int | None
+    mean_tokens: float | None
+    duplicates: int
+    stop: int
+    length: int
+    stop_string: int
 
 
 def responses_of(store: Store, policy_id: str) -> list[Response]:
@@ -25,3 +41,24 @@ def texts_by_id(store: Store, ids: Sequence[str]) -> dict[str, str]:
     """The texts alone of the stored responses among these ids."""
     rows = store.query("response_texts_by_ids", ids=sorted(set(ids)))
     return {str(r["id"]): str(r["text"]) for r in rows}
+
+
+def answers_by_temperature(store: Store, ids: Sequence[str]) -> list[TemperatureRow]:
+    """How the stored responses among these ids turned out, one row per temperature."""
+    rows = store.query("answers_by_temperature", ids=list(ids))
+    return [TemperatureRow(**row) for row in rows]  # type: ignore[arg-type]
+
+
+def mean_tokens(store: Store, *, max_tokens: int) -> float | None:
+    """Mean length of the answers sampled under this limit, None before the first."""
+    (row,) = store.query("mean_answer_tokens", max_tokens=max_tokens)
+    return None if row["tokens"] is None else float(str(row["tokens"]))
+
+
+def sampling_speed(store: Store, *, model: str, engine: str) -> float | None:
+    """Tokens per second of the last run with this model and engine setting, None before one."""
+    for row in store.query("sampling_speeds"):
+        config: Mapping[str, object] = json.loads(str(row["config"]))
+        if (config["model"], config["engine"]) == (model, engine):
+            return float(json.loads(str(row["metrics"]))["tokens_per_second"])
+    return None

@@ -7,15 +7,20 @@ select
     text,
     prompt_token_ids,
     token_ids,
+    logprobs,
     logprob_sum,
     finish_reason,
     temperature,
     top_p,
+    top_k,
+    min_p,
+    stop,
     max_tokens,
     seed,
     sample_index,
     engine,
     template_hash,
+    policy_hash,
     run_id,
     created_at
 from responses
@@ -37,15 +42,20 @@ select
     text,
     prompt_token_ids,
     token_ids,
+    logprobs,
     logprob_sum,
     finish_reason,
     temperature,
     top_p,
+    top_k,
+    min_p,
+    stop,
     max_tokens,
     seed,
     sample_index,
     engine,
     template_hash,
+    policy_hash,
     run_id,
     created_at
 from responses
@@ -59,3 +69,38 @@ select
 from response_rows
 where id in (select unnest($ids))
 group by id;
+
+-- name: mean_answer_tokens
+-- Mean length of the answers sampled under this token limit.
+select avg(len(token_ids)) as tokens
+from response_rows
+where max_tokens = $max_tokens;
+
+-- name: sampling_speeds
+-- What recent sampling runs measured last, newest first, with their configuration.
+select
+    r.config as config,
+    arg_max(e.metrics, e."sequence") as metrics
+from runs r
+join run_events e on e.run_id = r.id
+where r.kind = 'generate' and e.metrics <> '{}'
+group by r.id, r.config, r.created_at
+order by r.created_at desc
+limit 20;
+
+-- name: answers_by_temperature
+-- How these answers turned out at each temperature; a duplicate says, letter for letter, what another
+-- answer to its prompt at that temperature says.
+select
+    temperature,
+    count(*) as answers,
+    sum(len(token_ids))::bigint as tokens,
+    avg(len(token_ids)) as mean_tokens,
+    count(*) - count(distinct (prompt_id, text)) as duplicates,
+    count(*) filter (where finish_reason = 'stop') as stop,
+    count(*) filter (where finish_reason = 'length') as length,
+    count(*) filter (where finish_reason = 'stop_string') as stop_string
+from responses
+where id in (select unnest($ids))
+group by temperature
+order by temperature;

@@ -1,6 +1,7 @@
 """The engine contract: the same tests on transformers and, where it is installed, on vLLM."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ QUESTIONS = ["What is tea?", "Give me a tip about bread.", "Tell me something ab
 )
 def engine(request, micro_model, adapter):
     config = GenerateConfig(model=micro_model, engine=request.param, dtype="float32")
-    return open_sampler(config, adapters=[adapter])
+    opened = open_sampler(config, adapters=[adapter])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +50,26 @@ def adapter(micro_model, tmp_path_factory) -> Path:
     return folder
 
 
-def requests_of(tokenizer, *, temperatures=(0.7, 1.3), max_tokens=48):
+def request_of(tokenizer, key, question, sampling, **changes) -> Request:
+    messages = (Message(role="user", content=question),)
+    ids = prompt_token_ids(tokenizer, messages)
+    return Request(key=key, messages=messages, prompt_token_ids=ids, sampling=sampling, **changes)
+
+
+def requests_of(tokenizer, *, temperatures=(0.7, 1.3), max_tokens=48, adapter=None, **settings):
+    values = {"top_p": 1.0, "max_tokens": max_tokens} | settings
     return [
-        Request(
-            key=f"{question}/{temperature}/{index}",
-            prompt_token_ids=prompt_token_ids(tokenizer, [Message(role="user", content=question)]),
-            sampling=Sampling(
+        request_of(
+            tokenizer,
+            f"{question}/{temperature}/{index}",
+            question,
+            Sampling(
                 temperature=temperature,
-                top_p=1.0,
-                max_tokens=max_tokens,
                 seed=100 * number + int(10 * temperature) + index,
                 index=index,
+                **values,
             ),
+            adapter=adapter,
         )
         for number, question in enumerate(QUESTIONS)
         for temperature in temperatures
@@ -66,22 +77,22 @@ def requests_of(tokenizer, *, temperatures=(0.7, 1.3), max_tokens=48):
     ]
 
 
-def sampled(engine, requests, *, adapter=None):
-    return {s.key: s for s in engine.sample(requests, adapter=adapter)}
+def sampled(engine, requests):
+    return {s.key: s for s in engine.sample(requests)}
 
 
-def reference_logprob(model, request, sample) -> float:
+def reference_logprobs(model, request, sample) -> list[float]:
     ids = torch.tensor([[*request.prompt_token_ids, *sample.token_ids]])
     with torch.inference_mode():
         logps = model(ids).logits[0, :-1].float().log_softmax(-1)
     picked = logps.gather(1, ids[0, 1:, None])[:, 0]
-    return float(picked[len(request.prompt_token_ids) - 1 :].sum())
+    return picked[len(request.prompt_token_ids) - 1 :].tolist()
 
 
 def test_every_request_gets_exactly_one_sample(engine, tokenizer):
     requests = requests_of(tokenizer)
 
-    samples = list(engine.sample(requests, adapter=None))
+    samples = list(engine.sample(requests))
 
     assert sorted(s.key for s in samples) == sorted(r.key for r in requests)
 
@@ -109,8 +120,9 @@ def test_log_probabilities_are_those_of_the_untempered_policy(engine, tokenizer,
 
     for request in requests:
         sample = samples[request.key]
-        assert sample.logprob_sum == pytest.approx(
-            reference_logprob(model, request, sample), abs=2e-3
+        assert len(sample.logprobs) == len(sample.token_ids)
+        assert sample.logprobs == pytest.approx(
+            reference_logprobs(model, request, sample), abs=2e-4
         )
 
 
@@ -122,7 +134,7 @@ def test_an_adapter_is_what_answers_and_the_base_is_itself_again_after(
     requests = requests_of(tokenizer)
     before = sampled(engine, requests)
 
-    adapted = sampled(engine, requests, adapter=adapter)
+    adapted = sampled(engine, requests_of(tokenizer, adapter=adapter))
     after = sampled(engine, requests)
 
     assert {k: s.token_ids for k, s in after.items()} == {k: s.token_ids for k, s in before.items()}
@@ -133,8 +145,93 @@ def test_an_adapter_is_what_answers_and_the_base_is_itself_again_after(
     model = PeftModel.from_pretrained(base, adapter)
     for request in requests[:4]:
         sample = adapted[request.key]
-        expected = reference_logprob(model, request, sample)
-        assert sample.logprob_sum == pytest.approx(expected, abs=2e-3)
+        expected = reference_logprobs(model, request, sample)
+        assert sample.logprobs == pytest.approx(expected, abs=2e-4)
+
+
+def test_base_and_adapter_answer_side_by_side_in_one_call(engine, tokenizer, adapter, micro_model):
+    from peft import PeftModel
+
+    base, adapted = requests_of(tokenizer), requests_of(tokenizer, adapter=adapter)
+    mixed = [
+        replace(r, key=f"{r.key} {'adapted' if r.adapter else 'base'}")
+        for together in zip(base, adapted, strict=True)
+        for r in together
+    ]
+
+    samples = sampled(engine, mixed)
+
+    plain = AutoModelForCausalLM.from_pretrained(micro_model, dtype=torch.float32)
+    again = AutoModelForCausalLM.from_pretrained(micro_model, dtype=torch.float32)
+    models = {None: plain, adapter: PeftModel.from_pretrained(again, adapter)}
+    for request in mixed:
+        sample = samples[request.key]
+        expected = reference_logprobs(models[request.adapter], request, sample)
+        assert sample.logprobs == pytest.approx(expected, abs=2e-4)
+
+
+def test_top_k_min_p_and_top_p_leave_only_the_likely_tokens(engine, tokenizer):
+    greedy = {
+        k.split("/")[0]: s
+        for k, s in sampled(engine, requests_of(tokenizer, temperatures=(0.0,))).items()
+    }
+    free = sampled(engine, requests_of(tokenizer, temperatures=(2.0,)))
+
+    for settings in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+        for key, sample in sampled(
+            engine, requests_of(tokenizer, temperatures=(2.0,), **settings)
+        ).items():
+            assert sample.token_ids == greedy[key.split("/")[0]].token_ids
+            assert sample.token_ids != free[key].token_ids
+    # The log-probabilities stay those of the policy itself: nothing was renormalised.
+    assert all(max(s.logprobs) < 0 for s in greedy.values())
+
+
+def test_each_setting_cuts_where_its_definition_says(engine, tokenizer, micro_model):
+    """Every token sampled at a high temperature is in the set the settings allow, and the set's
+    other members come up too."""
+    model = AutoModelForCausalLM.from_pretrained(micro_model, dtype=torch.float32)
+    question = QUESTIONS[0]
+    ids = prompt_token_ids(tokenizer, [Message(role="user", content=question)])
+    with torch.inference_mode():
+        probs = (model(torch.tensor([ids])).logits[0, -1] / 2.0).softmax(-1)
+    ordered, index = probs.sort(descending=True)
+    allowed = {
+        "top_k": set(index[:3].tolist()),
+        "min_p": set(index[ordered >= 0.3 * ordered[0]].tolist()),
+        "top_p": set(index[ordered.cumsum(0) - ordered < 0.5].tolist()),
+    }
+    for name, value in (("top_k", 3), ("min_p", 0.3), ("top_p", 0.5)):
+        settings = {"top_p": 1.0, "max_tokens": 1, name: value}
+        requests = [
+            request_of(
+                tokenizer,
+                f"{name}/{seed}",
+                question,
+                Sampling(temperature=2.0, seed=seed, index=seed, **settings),
+            )
+            for seed in range(128)
+        ]
+        found = {s.token_ids[0] for s in sampled(engine, requests).values()}
+        assert found <= allowed[name]
+        assert len(found) > 1
+
+
+def test_a_stop_string_ends_an_answer_and_is_left_out_of_its_text(engine, tokenizer):
+    whole = sampled(engine, requests_of(tokenizer))
+    stop = " "
+
+    cut = sampled(engine, requests_of(tokenizer, stop=(stop, "never said")))
+
+    for key, sample in cut.items():
+        if stop not in whole[key].text:
+            assert sample.token_ids == whole[key].token_ids
+            continue
+        assert sample.finish_reason is FinishReason.STOP_STRING
+        assert sample.text == whole[key].text.split(stop)[0]
+        assert sample.token_ids == whole[key].token_ids[: len(sample.token_ids)]
+        assert len(sample.logprobs) == len(sample.token_ids)
+    assert FinishReason.STOP_STRING in {s.finish_reason for s in cut.values()}
 
 
 def test_a_stopped_answer_ends_with_the_end_token_and_a_cut_one_does_not(engine, tokenizer):
@@ -161,23 +258,23 @@ def test_zero_temperature_takes_the_likeliest_token_and_its_log_probability_is_f
     for question in QUESTIONS:
         first, second = (samples[f"{question}/0.0/{i}"] for i in (0, 1))
         assert first.token_ids == second.token_ids
-        assert math.isfinite(first.logprob_sum)
+        assert all(map(math.isfinite, first.logprobs))
 
 
 def test_a_missing_adapter_is_named(engine, tokenizer, tmp_path):
     with pytest.raises(ModelError, match="holds no adapter"):
-        sampled(engine, requests_of(tokenizer), adapter=tmp_path / "nowhere")
+        sampled(engine, requests_of(tokenizer, adapter=tmp_path / "nowhere"))
 
 
 def test_prompts_longer_than_a_scheduling_step_are_answered(engine, tokenizer):
     """vLLM's CPU build fails on seeded requests whose prompt is read in parts."""
     turns = "Tell me about tea and bread and the moon. " * 12
-    ids = prompt_token_ids(tokenizer, [Message(role="user", content=turns)])
     requests = [
-        Request(
-            key=f"long/{i}",
-            prompt_token_ids=ids,
-            sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=4, seed=i, index=i),
+        request_of(
+            tokenizer,
+            f"long/{i}",
+            turns,
+            Sampling(temperature=1.0, top_p=1.0, max_tokens=4, seed=i, index=i),
         )
         for i in range(64)
     ]

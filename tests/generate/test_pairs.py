@@ -18,7 +18,7 @@ from generate.pairs import (
     random_pairs,
     similarity,
 )
-from generate.stage import plan, seed_of
+from generate.plan import plan, seed_of
 from storage.records import FinishReason, Purpose, Response
 
 POLICY, OTHER = make_policy(), make_policy(1, parent=make_policy())

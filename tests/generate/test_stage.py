@@ -6,17 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from factories import make_prompt, open_store
 
 from generate import stage
+from generate.chat import load_tokenizer
 from generate.config import EngineName, GenerateConfig
+from generate.plan import plan, seed_of
 from generate.sampler import Request, Sample
+from generate.sampling import sample_missing
+from generate.weights import policy_hash
 from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.pairs import pairs_of_round
 from storage.policies import find_policy, policies
+from storage.prompts import prompts
 from storage.records import FinishReason, Message, Purpose, Split
 from storage.responses import responses_of
 from storage.run_records import RunStatus
@@ -47,11 +53,16 @@ class Scripted:
     name = "scripted"
     context_tokens = 512
 
-    def __init__(self, *, fail_after: int | None = None) -> None:
+    def __init__(self, model: str, *, fail_after: int | None = None) -> None:
+        self.tokenizer = load_tokenizer(model)
         self.asked: list[str] = []
+        self.closed = False
         self._fail_after = fail_after
 
-    def sample(self, requests: Sequence[Request], *, adapter: Path | None) -> Iterator[Sample]:
+    def close(self) -> None:
+        self.closed = True
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
         for count, request in enumerate(requests):
             if count == self._fail_after:
                 raise RuntimeError("the engine died")
@@ -59,16 +70,16 @@ class Scripted:
             yield Sample(
                 key=request.key,
                 text=f"An answer made with seed {request.sampling.seed} and nothing else.",
-                token_ids=(1, 2),
-                logprob_sum=-1.0,
                 finish_reason=FinishReason.STOP,
+                prompt_token_ids=request.prompt_token_ids,
+                token_ids=(1, 2),
+                logprobs=(-0.25, -0.75),
             )
 
 
 def sample_with(engine: Scripted, store, folder: Path, config: GenerateConfig):
-    policy = stage.current_policy(store, config)
-    wanted = stage.plan(list(stage.prompts(store)), policy, config)
-    return stage.sample_missing(store, folder, config, policy, wanted, open_engine=lambda: engine)
+    wanted = plan(prompts(store), stage.current_policy(store, config), config)
+    return sample_missing(store, folder, config, wanted, open_engine=lambda: engine)
 
 
 def test_the_real_engine_answers_each_prompt_and_pairs_are_formed(tmp_path, micro_model):
@@ -86,7 +97,9 @@ def test_the_real_engine_answers_each_prompt_and_pairs_are_formed(tmp_path, micr
     assert len(answers) == len({a.id for a in answers}) == 16
     assert len(formed) == first.new_pairs == again.all_pairs
     assert len({a.seed for a in answers}) == 16
-    assert all(a.logprob_sum < 0 and a.prompt_token_ids and a.token_ids for a in answers)
+    assert all(a.prompt_token_ids and len(a.token_ids) == len(a.logprobs) for a in answers)
+    assert all(a.logprob_sum == sum(a.logprobs) < 0 for a in answers)
+    assert {a.policy_hash for a in answers} == {policy_hash(policy)} != {None}
 
 
 def test_a_run_that_failed_keeps_what_it_finished_and_the_next_does_only_the_rest(
@@ -96,13 +109,13 @@ def test_a_run_that_failed_keeps_what_it_finished_and_the_next_does_only_the_res
     config = config_for(micro_model)
 
     with open_store(tmp_path) as store:
-        broken = Scripted(fail_after=5)
+        broken = Scripted(micro_model, fail_after=5)
         with pytest.raises(RuntimeError, match="the engine died"):
             sample_with(broken, store, tmp_path, config)
         assert len(responses_of(store, find_policy(store, "sft").id)) == 5
         assert runs(store)[0].status is RunStatus.FAILED
 
-        healthy = Scripted()
+        healthy = Scripted(micro_model)
         result = sample_with(healthy, store, tmp_path, config)
 
         assert result.sampled == 7
@@ -113,14 +126,14 @@ def test_a_run_that_failed_keeps_what_it_finished_and_the_next_does_only_the_res
 CHILD = """
 import sys
 from pathlib import Path
-from generate import stage
+from generate import sampling, stage
 from generate.config import GenerateConfig
 from storage.store import Store
-stage.APPEND_SECONDS = 0.0
+sampling.APPEND_SECONDS = 0.0
 folder = Path(sys.argv[1])
 config = GenerateConfig.model_validate_json(sys.argv[2])
 with Store(folder / "pairloop.duckdb") as store:
-    stage.generate(store, folder, config, progress=lambda d, t, s: print(d, flush=True))
+    stage.generate(store, folder, config, progress=lambda d, t, a, s: print(d, flush=True))
 """
 
 
@@ -164,23 +177,26 @@ def test_test_prompts_are_never_sampled_for_training(tmp_path, micro_model):
         stage.generate(store, tmp_path, config_for(micro_model))
 
 
-def test_prompts_longer_than_the_context_are_named_or_left_out(tmp_path, micro_model):
+def test_prompts_longer_than_the_context_are_left_out_and_named_or_refused(
+    tmp_path, micro_model, caplog
+):
     add_prompts(tmp_path, 2)
     long = make_prompt(messages=(Message(role="user", content="tea and bread " * 300),))
     config = config_for(micro_model)
     with open_store(tmp_path) as store:
         store.append([long])
         policy = stage.current_policy(store, config)
-        wanted = stage.plan(stage.prompts(store), policy, config)
+        wanted = plan(prompts(store), policy, config)
+        engine = partial(Scripted, micro_model)
 
         with pytest.raises(ModelError, match=r"1 prompt\(s\) are longer than the 448 tokens"):
-            stage.sample_missing(store, tmp_path, config, policy, wanted, open_engine=Scripted)
+            sample_missing(store, tmp_path, config, wanted, open_engine=engine, strict=True)
         assert responses_of(store, policy.id) == []
 
-        result = stage.sample_missing(
-            store, tmp_path, config, policy, wanted, open_engine=Scripted, skip_long=True
-        )
+        result = sample_missing(store, tmp_path, config, wanted, open_engine=engine)
         assert result.sampled == 4
+        assert result.left_out == {"too_long": 1}
+        assert f"{long.messages[0].content[:60]!r}" in caplog.text
 
 
 def test_another_sft_model_in_a_workspace_with_rounds_is_refused(tmp_path, micro_model):
@@ -195,16 +211,16 @@ def test_another_sft_model_in_a_workspace_with_rounds_is_refused(tmp_path, micro
 
 def test_seeds_are_distinct_per_prompt_temperature_and_index_and_repeatable():
     seeds = {
-        stage.seed_of(0, prompt, temperature=t, index=i)
+        seed_of(0, prompt, temperature=t, index=i)
         for prompt in ("p1:a", "p1:b")
         for t in (0.7, 1.0)
         for i in range(3)
     }
 
     assert len(seeds) == 12
-    again = stage.seed_of(0, "p1:a", temperature=0.7, index=0)
-    assert again == stage.seed_of(0, "p1:a", temperature=0.7, index=0)
-    assert again != stage.seed_of(1, "p1:a", temperature=0.7, index=0)
+    again = seed_of(0, "p1:a", temperature=0.7, index=0)
+    assert again == seed_of(0, "p1:a", temperature=0.7, index=0)
+    assert again != seed_of(1, "p1:a", temperature=0.7, index=0)
 
 
 def test_interrupting_keeps_finished_answers_and_says_stopped(tmp_path, micro_model):
@@ -212,8 +228,8 @@ def test_interrupting_keeps_finished_answers_and_says_stopped(tmp_path, micro_mo
     config = config_for(micro_model)
 
     class Interrupted(Scripted):
-        def sample(self, requests, *, adapter):
-            for count, sample in enumerate(super().sample(requests, adapter=adapter)):
+        def sample(self, requests):
+            for count, sample in enumerate(super().sample(requests)):
                 if count == 3:
                     raise KeyboardInterrupt
                 yield sample
@@ -221,7 +237,7 @@ def test_interrupting_keeps_finished_answers_and_says_stopped(tmp_path, micro_mo
 
     with open_store(tmp_path) as store:
         with pytest.raises(KeyboardInterrupt):
-            sample_with(Interrupted(), store, tmp_path, config)
+            sample_with(Interrupted(micro_model), store, tmp_path, config)
 
         assert runs(store)[0].status is RunStatus.STOPPED
         assert len(responses_of(store, find_policy(store, "sft").id)) == 3
