@@ -4,6 +4,7 @@ Every engine (generate/*_engine.py) implements it, and one contract test runs on
 (tests/generate/test_engines.py).
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,14 @@ def open_sampler(config: GenerateConfig, *, adapters: Sequence[Path]) -> Sampler
         from generate.vllm_engine import VllmSampler
 
         return VllmSampler(config, adapters=adapters)
+    if engine is EngineName.OPENAI:
+        from generate.openai_engine import KEY, OpenAISampler
+
+        return OpenAISampler(config, key=os.environ.get(KEY, ""))
+    if engine is EngineName.RAY:
+        from generate.ray_engine import RaySampler
+
+        return RaySampler(config, adapters=adapters)
     from generate.transformers_engine import TransformersSampler
 
     return TransformersSampler(config)

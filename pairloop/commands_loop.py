@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,23 +27,31 @@ def generate(
         bool,
         typer.Option("--strict", help="Refuse prompts that can't be sampled, not leave them out."),
     ] = False,
+    engine: Annotated[
+        Literal["auto", "vllm", "transformers", "openai", "ray"] | None,
+        typer.Option(help="Sample with this engine, not the configured one."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sampled.")] = False,
     as_json: Json = False,
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
+    from generate.config import EngineName
     from pairloop.generated import say_generated, say_plan
     from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
+    config = space.generate
+    if engine is not None:
+        config = config.model_copy(update={"engine": EngineName(engine)})
     with space.store() as store:
         if dry_run:
-            say_plan(stage.plan_generate(store, space.generate), as_json=as_json)
+            say_plan(stage.plan_generate(store, config), as_json=as_json)
             return
         with sampling_bar("Sampling") as tick:
-            result = stage.generate(store, space.root, space.generate, strict=strict, progress=tick)
-        wanted = stage.wanted_answers(store, result.policy, space.generate)
+            result = stage.generate(store, space.root, config, strict=strict, progress=tick)
+        wanted = stage.wanted_answers(store, result.policy, config)
         say_generated(store, result, wanted, as_json=as_json)
 
 
