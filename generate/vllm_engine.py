@@ -58,7 +58,7 @@ class VllmSampler:
                 # or a notebook's too, and may find nothing left: the cache gets its share outright.
                 kv_cache_memory_bytes=int(memory * _machine_bytes()) if on_cpu else None,
                 tensor_parallel_size=config.tensor_parallel_size,
-                **(_lora_settings(adapters) if adapters else {}),
+                **(_lora_settings(adapters, on_cpu=on_cpu) if adapters else {}),
                 enable_prefix_caching=True,
                 **(_CPU_SCHEDULING if on_cpu else {}),
                 disable_log_stats=True,
@@ -71,12 +71,14 @@ class VllmSampler:
                 hint="If memory ran out, set generate.dtype or raise generate.tensor_parallel_size; "
                 "if the GPU is shared, lower generate.gpu_memory_utilization.",
             ) from error
+        self._adapters = tuple(dict.fromkeys(adapters))
         self.name = f"vllm {vllm.__version__}"
         self.context_tokens: int | None = int(self._llm.model_config.max_model_len)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
         engine = self._llm.llm_engine
-        loras = {r.adapter: _lora_request(r.adapter) for r in requests}
+        loras = {a: _lora_request(a) for a in dict.fromkeys(r.adapter for r in requests)}
+        assert loras.keys() <= {None, *self._adapters}, "open the engine with every adapter"
         waiting = deque(requests)
         flying: dict[str, Request] = {}
         try:
@@ -156,13 +158,18 @@ def _step(engine: Any) -> list[Any]:
         ) from error
 
 
-def _lora_settings(adapters: Sequence[Path]) -> dict[str, int | bool]:
-    """Room for these adapters and no more: unused rank and unused slots cost time."""
+def _lora_settings(adapters: Sequence[Path], *, on_cpu: bool) -> dict[str, int | bool]:
+    """Room for these adapters and no more: unused rank and unused slots cost time.
+
+    On a CPU one slot must stay empty: beside a request with an adapter, vLLM 0.32 answers one
+    without through the last slot (index -1 in vllm/lora/ops/torch_ops/lora_ops.py), whoever's it is.
+    """
     rank = max(adapter_rank(adapter) for adapter in adapters)
     fitting = [r for r in RANKS if r >= rank]
     if not fitting:
         raise ModelError(f"vLLM serves adapters up to rank {RANKS[-1]}, this one has {rank}.")
-    return {"enable_lora": True, "max_lora_rank": fitting[0], "max_loras": len(adapters)}
+    slots = len(adapters) + on_cpu
+    return {"enable_lora": True, "max_lora_rank": fitting[0], "max_loras": slots}
 
 
 def _lora_request(adapter: Path | None) -> Any:
