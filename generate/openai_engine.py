@@ -14,7 +14,6 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +32,6 @@ GIVE_UP_AFTER = 24  # requests that failed in a row: the server is gone, not one
 NAMED = 5  # failed prompts that the message names
 NO_ANSWER = "reply holds no answer"
 _SAME_NATS = 0.02  # a server's own noise between two readings of one log-probability
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """An answer as the server told it."""
-
-    text: str
-    finish_reason: FinishReason
-    prompt_token_ids: tuple[int, ...] | None = None
-    token_ids: tuple[int, ...] | None = None
-    logprobs: tuple[float, ...] | None = None
 
 
 class OpenAISampler:
@@ -87,24 +75,32 @@ class OpenAISampler:
             )
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
-        names = {a: self._served_adapter(a) for a in {r.adapter for r in requests}}
-        asked = {r.key: r for r in requests}
+        groups: dict[Path | None, list[Request]] = {}
+        for request in requests:
+            groups.setdefault(request.adapter, []).append(request)
+        names = {adapter: self._served_adapter(adapter) for adapter in groups}
         failed: dict[str, str] = {}  # key -> why
+        # One adapter after the other: beside a request with an adapter, vLLM's CPU build (0.32)
+        # may answer one without through it.
+        for adapter, group in groups.items():
+            yield from self._group(group, names[adapter], failed)
+        if failed:
+            raise ModelError(_failures(failed, requests, self._server.host))
+
+    def _group(
+        self, requests: Sequence[Request], model: str, failed: dict[str, str]
+    ) -> Iterator[Sample]:
+        """The answers of one served model; notes in `failed` why a request has none."""
         in_a_row = 0
-        answers = self._server.ask(self._question(r, names[r.adapter]) for r in requests)
+        answers = self._server.ask(self._question(r, model) for r in requests)
         try:
             for answer in answers:
-                told, failure = (None, answer.failure) if answer.failure else self._told(answer)
-                if told is not None:
+                sample, failure = None, answer.failure
+                if not failure:
+                    sample, failure = self._sample(answer)
+                if sample is not None:
                     in_a_row = 0
-                    yield Sample(
-                        key=answer.key,
-                        text=told.text,
-                        finish_reason=told.finish_reason,
-                        prompt_token_ids=told.prompt_token_ids,
-                        token_ids=told.token_ids,
-                        logprobs=told.logprobs,
-                    )
+                    yield sample
                     continue
                 failed[answer.key] = f"{failure}: {answer.detail}" if answer.detail else failure
                 refused = answer.status is not None and 400 <= answer.status < 500
@@ -117,8 +113,6 @@ class OpenAISampler:
                     )
         finally:
             answers.close()
-        if failed:
-            raise ModelError(_failures(failed, asked, self._server.host))
 
     def close(self) -> None:
         """Nothing is held between two calls."""
@@ -276,31 +270,30 @@ class OpenAISampler:
             body["logprobs"] = 0  # the sampled token's own
         return Question(key=request.key, url=self._server.at("/completions"), body=body)
 
-    def _told(self, answer: Answer) -> tuple[_Told | None, str]:
+    def _sample(self, answer: Answer) -> tuple[Sample | None, str]:
         """What was answered, or None and why that is no answer."""
         choice = _choice(answer)
         reason = _finish_reason(choice)
         if reason is None:
             stopped = choice.get("finish_reason")
             return None, f"it ended with {str(stopped)[:40]!r}" if stopped else NO_ANSWER
-        if not self._exact:
+        ids = prompt = logprobs = None
+        if self._exact:
+            text = choice.get("text")
+            ids, prompt = _ints(choice.get("token_ids")), _ints(choice.get("prompt_token_ids"))
+            if ids is None or prompt is None:
+                return None, NO_ANSWER
+        else:
             message = choice.get("message")
             text = message.get("content") if isinstance(message, dict) else None
-            return (
-                (_Told(text=text, finish_reason=reason), "")
-                if isinstance(text, str)
-                else (None, NO_ANSWER)
-            )
-        text, ids = choice.get("text"), _ints(choice.get("token_ids"))
-        prompt = _ints(choice.get("prompt_token_ids"))
-        if not isinstance(text, str) or ids is None or prompt is None:
+        if not isinstance(text, str):
             return None, NO_ANSWER
-        logprobs = None
-        if self._raw_logprobs:
+        if ids is not None and self._raw_logprobs:
             logprobs = _floats(choice, len(ids))
             if logprobs is None:
                 return None, "reply holds not one log-probability per token"
-        return _Told(
+        return Sample(
+            key=answer.key,
             text=text,
             finish_reason=reason,
             prompt_token_ids=prompt,
@@ -343,8 +336,9 @@ def _floats(choice: dict[str, Any], count: int) -> tuple[float, ...] | None:
     return values if len(values) == count else None
 
 
-def _failures(failed: dict[str, str], asked: dict[str, Request], host: str) -> str:
+def _failures(failed: dict[str, str], requests: Sequence[Request], host: str) -> str:
     """One message for all that failed, naming the prompts."""
+    asked = {r.key: r for r in requests}
     reasons = Counter(why.split(":")[0] for why in failed.values())
     counted = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
     prompts = {asked[key].messages[-1].content: why for key, why in failed.items()}

@@ -336,8 +336,9 @@ def test_a_key_over_plain_http_is_warned_about(micro_model, caplog):
 
 
 def test_many_failures_are_counted_and_the_first_are_named():
-    asked = {r.key: r for r in requests(9)}
-    text = openai_engine._failures(dict.fromkeys(asked, "HTTP 400: no"), asked, "h")
+    asked = requests(9)
+    failed = {r.key: "HTTP 400: no" for r in asked}
+    text = openai_engine._failures(failed, asked, "h")
     assert "9 of 9 requests (9 HTTP 400), on 9 prompts" in text
     assert text.count("'Question") == 5
     assert "and 4 more" in text
