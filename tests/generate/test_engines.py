@@ -34,7 +34,7 @@ def engine(request, micro_model, adapter):
         values["server"] = {"url": request.getfixturevalue("vllm_server")}
     if request.param is EngineName.RAY:
         request.getfixturevalue("ray_cluster")
-        values["ray"] = {"actors": 2, "engine": "transformers"}
+        values["ray"] = {"actors": 1, "engine": "transformers"}
     opened = open_sampler(GenerateConfig(**values), adapters=[adapter])
     yield opened
     opened.close()
