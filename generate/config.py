@@ -33,7 +33,7 @@ class RayCluster(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    address: str | None = None  # None: RAY_ADDRESS, else a cluster of this machine alone
+    address: str | None = None  # None: RAY_ADDRESS, else this machine's cluster or a new one
     actors: Annotated[int, Field(ge=1)] | None = None  # None: one per GPU, or per machine
     engine: Literal[EngineName.AUTO, EngineName.VLLM, EngineName.TRANSFORMERS] = EngineName.AUTO
 

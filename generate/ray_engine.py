@@ -50,7 +50,7 @@ class RaySampler:
         self.tokenizer: Any = load_tokenizer(config.model)
         for adapter in adapters:
             adapter_rank(adapter)  # before any machine starts an engine
-        self._mine = _connect(config.ray.address)
+        self._joined = _connect(config.ray.address)
         self._config = config.model_copy(update={"engine": config.ray.engine})
         self._adapters = [adapter.resolve() for adapter in adapters]
         self._actors: list[Any] = []
@@ -114,7 +114,7 @@ class RaySampler:
     def close(self) -> None:
         for actor in list(self._actors):
             self._dismiss(actor)
-        if self._mine:
+        if self._joined:
             _ray().shutdown()
 
     def _fill_up(self) -> list[Any]:
@@ -184,7 +184,13 @@ def _ray() -> Any:
 
 
 def _connect(address: str | None) -> bool:
-    """Join the cluster; True: this process started it, for itself alone."""
+    """Join the cluster; False: this process belongs to it already."""
+    where = address or os.environ.get("RAY_ADDRESS", "")
+    if where.startswith("ray://"):
+        raise ConfigurationError(
+            f"{where} is an address of Ray Client, which can't hand answers over as they finish. "
+            'Run this on a machine of the cluster, with generate.ray.address = "auto".'
+        )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = _ray()
     if ray.is_initialized():
@@ -192,12 +198,11 @@ def _connect(address: str | None) -> bool:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
-        where = address or os.environ.get("RAY_ADDRESS", "")
         raise ConfigurationError(
             f"No Ray cluster answers at {where!r}: {_first_line(error)} Start one with `ray start "
             "--head` and join the other machines to it, or correct generate.ray.address."
         ) from error
-    return not (address or os.environ.get("RAY_ADDRESS"))
+    return True
 
 
 def _places(

@@ -96,6 +96,14 @@ def test_more_engines_than_fit_are_refused(ray_cluster, micro_model):
         ray_engine.RaySampler(config, adapters=[])
 
 
+def test_an_address_of_ray_client_is_refused(micro_model):
+    pytest.importorskip("ray")
+    config = config_for(micro_model, ray={"address": "ray://head:10001"})
+
+    with pytest.raises(ConfigurationError, match="Run this on a machine of the cluster"):
+        ray_engine.RaySampler(config, adapters=[])
+
+
 @pytest.mark.parametrize(
     ("machines", "settings", "places"),
     [
