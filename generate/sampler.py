@@ -75,6 +75,10 @@ def vllm_installed() -> bool:
 
 def open_sampler(config: GenerateConfig, *, adapters: Sequence[Path]) -> Sampler:
     """The engine the config names, its model loaded; adapters: those that will be asked for."""
+    if config.data_parallel_size > 1:
+        from generate.parallel_engine import ParallelSampler
+
+        return ParallelSampler(config, adapters=adapters)
     engine = config.engine
     if engine is EngineName.AUTO:
         engine = EngineName.VLLM if vllm_installed() else EngineName.TRANSFORMERS

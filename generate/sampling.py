@@ -31,7 +31,7 @@ from storage.store import Store, utc_now
 log = logging.getLogger(__name__)
 
 APPEND_SECONDS = 1.0  # finished answers wait at most this long for their append
-APPEND_SHARE = 0.01  # of the time at most, where one append takes longer than usual
+APPEND_SHARE = 0.02  # of the time at most, where one append takes longer than usual
 NAMED = 5  # prompts named in a message
 
 TOO_LONG = "too_long"

@@ -51,7 +51,7 @@ class TransformersSampler:
                 'Set generate.dtype = "bfloat16", or sample with vLLM over several GPUs '
                 "(generate.tensor_parallel_size)."
             ) from error
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:
             raise loading_failed(config.model, error) from error
         self._adapters: dict[Path, Any] = {}
         self._free_bytes = MEMORY_SHARE * _free_bytes(self._device)

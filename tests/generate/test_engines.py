@@ -2,17 +2,25 @@
 server of it, and on a Ray cluster."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from generate.chat import load_tokenizer, prompt_token_ids, template_hash
+from generate.chat import load_tokenizer, loading_failed, prompt_token_ids, template_hash
 from generate.config import EngineName, GenerateConfig
 from generate.sampler import Request, open_sampler
+from generate.transformers_engine import BATCH, TransformersSampler
 from storage.errors import ModelError
 from storage.records import FinishReason, Message, Sampling
 
@@ -317,3 +325,71 @@ def test_a_model_without_chat_template_is_refused(tmp_path, micro_model):
 
     with pytest.raises(ModelError, match="no chat template"):
         load_tokenizer(str(folder))
+
+
+def test_broken_weights_are_said_in_one_sentence(tmp_path, micro_model):
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(micro_model, folder)
+    (folder / "model.safetensors").write_bytes(b"nothing")
+
+    with pytest.raises(
+        ModelError, match=r"can't be loaded .*header too small.*Check generate.model"
+    ):
+        open_sampler(GenerateConfig(model=str(folder), engine="transformers"), adapters=[])
+
+
+def hub_error(kind):
+    response = httpx.Response(403, request=httpx.Request("GET", "https://huggingface.co/a/b"))
+    return kind("refused", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (hub_error(GatedRepoError), "Accept it at https://huggingface.co/a/b , then set HF_TOKEN"),
+        (hub_error(RepositoryNotFoundError), "There is no model 'a/b' on the Hub"),
+        (LocalEntryNotFoundError("offline"), "the Hub can't be reached"),
+        (ValueError("bad\nlong trace"), "can't be loaded .bad.. Check generate.model"),
+    ],
+    ids=["gated", "unknown", "offline", "other"],
+)
+def test_why_a_hub_model_cannot_be_loaded_is_said_with_what_to_do(error, says):
+    """The libraries wrap the Hub's own error; the reason is found along the chain."""
+    wrapped = OSError("We couldn't connect")
+    wrapped.__cause__ = error
+
+    assert re.search(says, str(loading_failed("a/b", wrapped if "Hub" in says else error)))
+
+
+def test_memory_that_runs_out_halves_the_batch_and_goes_on(tokenizer, micro_model, caplog):
+    engine = TransformersSampler(GenerateConfig(model=micro_model, dtype="float32"))
+    requests = requests_of(tokenizer, max_tokens=8)
+    expected = {k: s.token_ids for k, s in sampled(engine, requests).items()}
+    generate, rows_tried, fits = engine._model.generate, [], 4
+
+    def in_little_memory(**inputs):
+        rows_tried.append(len(inputs["input_ids"]))
+        if rows_tried[-1] > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(**inputs)
+
+    engine._model.generate = in_little_memory
+    assert {k: s.token_ids for k, s in sampled(engine, requests).items()} == expected
+    assert rows_tried == [12, 6, 3, 3, 3, 3]
+    assert "memory ran out with 12 answers at a time; going on with 6" in caplog.text
+
+    fits = 0
+    with pytest.raises(ModelError, match=r"a single answer. Lower generate.max_tokens"):
+        sampled(engine, requests)
+
+
+def test_a_batch_is_no_larger_than_the_free_memory_holds(tokenizer, micro_model):
+    engine = TransformersSampler(GenerateConfig(model=micro_model, dtype="float32"))
+    requests = requests_of(tokenizer)
+    assert engine._rows_that_fit(requests) == BATCH
+
+    engine._free_bytes = 3_000_000
+
+    assert 1 <= engine._rows_that_fit(requests) < BATCH

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from factories import make_prompt, open_store
+from factories import make_policy, make_prompt, make_response, open_store
 
 from generate import stage
 from generate.chat import load_tokenizer
@@ -24,7 +24,7 @@ from storage.pairs import pairs_of_round
 from storage.policies import find_policy, policies
 from storage.prompts import prompts
 from storage.records import FinishReason, Message, Purpose, Split
-from storage.responses import responses_of
+from storage.responses import answers_by_temperature, responses_of
 from storage.run_records import RunStatus
 from storage.runs import runs
 
@@ -56,6 +56,7 @@ class Scripted:
     def __init__(self, model: str, *, fail_after: int | None = None) -> None:
         self.tokenizer = load_tokenizer(model)
         self.asked: list[str] = []
+        self.adapters: list[Path | None] = []
         self.closed = False
         self._fail_after = fail_after
 
@@ -67,6 +68,7 @@ class Scripted:
             if count == self._fail_after:
                 raise RuntimeError("the engine died")
             self.asked.append(request.key)
+            self.adapters.append(request.adapter)
             yield Sample(
                 key=request.key,
                 text=f"An answer made with seed {request.sampling.seed} and nothing else.",
@@ -241,3 +243,93 @@ def test_interrupting_keeps_finished_answers_and_says_stopped(tmp_path, micro_mo
 
         assert runs(store)[0].status is RunStatus.STOPPED
         assert len(responses_of(store, find_policy(store, "sft").id)) == 3
+
+
+def test_two_policies_answers_go_through_one_engine_side_by_side(tmp_path, micro_model):
+    """The next round's adapter against the SFT model: one call, each answer its own policy's."""
+    add_prompts(tmp_path, 2, split=Split.TEST)
+    config = config_for(micro_model)
+    with open_store(tmp_path) as store:
+        sft = stage.current_policy(store, config)
+        tuned = make_policy(1, parent=sft, base_model=micro_model)
+        store.append([tuned])
+        wanted = [w for p in prompts(store) for one in (tuned, sft) for w in plan([p], one, config)]
+        engine = Scripted(micro_model)
+
+        result = sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine)
+
+        assert result.sampled == 8
+        assert (
+            engine.adapters
+            == [tmp_path / tuned.adapter] * 2
+            + [None] * 2
+            + [tmp_path / tuned.adapter] * 2
+            + [None] * 2
+        )
+        hashes = {p.id: policy_hash(p) for p in (sft, tuned)}
+        assert hashes[sft.id] != hashes[tuned.id]
+        for policy in (sft, tuned):
+            answers = responses_of(store, policy.id)
+            assert len(answers) == 4
+            assert {a.policy_hash for a in answers} == {hashes[policy.id]}
+        assert engine.closed
+
+
+def test_a_prompt_the_template_refuses_is_left_out_and_named(tmp_path, micro_model, caplog):
+    config = config_for(micro_model)
+    odd = make_prompt(messages=(Message(role="user", content="Refused words"),))
+    add_prompts(tmp_path, 1)
+    with open_store(tmp_path) as store:
+        store.append([odd])
+        engine = Scripted(micro_model)
+        engine.tokenizer.chat_template = (
+            "{% if messages[0]['content'] == 'Refused words' %}"
+            "{{ raise_exception('no such words') }}{% endif %}{{ messages[0]['content'] }}"
+        )
+        wanted = plan(prompts(store), stage.current_policy(store, config), config)
+
+        result = sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine)
+
+        assert result.left_out == {"refused_by_template": 1}
+        assert "no such words: 'Refused words'" in caplog.text
+        with pytest.raises(ModelError, match=r"refuses 1 prompt\(s\)"):
+            sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine, strict=True)
+
+
+def test_a_plan_counts_what_is_left_at_the_measured_length_and_speed_and_writes_nothing(
+    tmp_path, micro_model
+):
+    add_prompts(tmp_path, 4)
+    config = config_for(micro_model)
+    with open_store(tmp_path) as store:
+        before = stage.plan_generate(store, config)
+        assert policies(store) == []
+        assert (before.prompts, before.wanted, before.done, before.missing) == (4, 8, 0, 8)
+        assert (before.expected_tokens, before.expected_seconds) == (None, None)
+        assert before.most_tokens == 8 * config.max_tokens
+        sample_with(Scripted(micro_model), store, tmp_path, config)
+
+        more = stage.plan_generate(store, config_for(micro_model, samples_per_temperature=2))
+
+    assert (more.wanted, more.done, more.missing, more.expected_tokens) == (16, 8, 8, 16)
+    assert more.expected_seconds == pytest.approx(16 / more.tokens_per_second)
+
+
+def test_answers_are_counted_by_temperature(tmp_path, micro_model):
+    prompt = make_prompt("Q")
+    policy = make_policy(0)
+    with open_store(tmp_path) as store:
+        answers = [
+            make_response(prompt, policy, "same", temperature=0.7, index=0),
+            make_response(prompt, policy, "same", temperature=0.7, index=1, token_ids=(1,)),
+            make_response(
+                prompt, policy, "cut", temperature=1.0, finish_reason=FinishReason.LENGTH
+            ),
+        ]
+        store.append(answers)
+
+        cold, warm = answers_by_temperature(store, [a.id for a in answers])
+
+    assert (cold.answers, cold.tokens, cold.mean_tokens, cold.duplicates) == (2, 4, 2.0, 1)
+    assert (cold.stop, cold.length, cold.stop_string) == (2, 0, 0)
+    assert (warm.answers, warm.duplicates, warm.stop, warm.length) == (1, 0, 0, 1)

@@ -1,6 +1,7 @@
 """The records' own rules: symmetry, content ids and what they refuse."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from factories import make_judgment, make_pair, make_policy, make_prompt, make_response
@@ -147,3 +148,19 @@ def test_only_the_first_policy_has_no_parent():
     with pytest.raises(ValueError, match="only round 0 has none"):
         make_policy(1)
     assert make_policy(1, parent=POLICY).parent == POLICY.id
+
+
+def test_a_response_keeps_its_id_unless_a_setting_that_came_later_is_used():
+    """Answers of older workspaces are found again; a cut or stopped one is another answer."""
+    plain = Sampling(temperature=0.7, top_p=1.0, max_tokens=64, seed=7, index=0)
+
+    def id_of(sampling):
+        return Response.id_of(prompt_id="p1:a", policy_id="m1:b", sampling=sampling)
+
+    assert id_of(plain) == "r1:f7a8513560ecd3adca7e9fee217b9fbb"
+    others = {
+        id_of(replace(plain, **change))
+        for change in ({"top_k": 5}, {"min_p": 0.1}, {"stop": ("a",)}, {"stop": ("a", "b")})
+    }
+    assert len(others) == 4
+    assert all(other.startswith("r2:") for other in others)
