@@ -238,7 +238,8 @@ def run_vllm(options, folder: Path) -> dict[str, list[Timed]]:
         timed.more["cached"] = sum(c for c, _ in cached) / sum(n for _, n in cached)
         return timed
 
-    call(asked[:BATCH])  # the first call of all is slower
+    for logprobs in (None, 0):  # the first call of each kind compiles something
+        call(asked[:BATCH], logprobs)
     return in_turns(
         {
             "pairloop generate, vLLM": ours,
@@ -397,7 +398,8 @@ def child(what: str, options: argparse.Namespace, **changes: object) -> object:
         quiet |= {"OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | quiet)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
+        lines = done.stderr.strip().splitlines() or [""]
+        last = next((line for line in reversed(lines) if "Error" in line), lines[-1])
         print(f"{what}: not measured: {last[:300]}", file=sys.stderr)
         return None
     return json.loads(done.stdout.splitlines()[-1])
@@ -458,7 +460,7 @@ def _median(values) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=100)
-    parser.add_argument("--words", type=int, default=100, help="of a prompt")
+    parser.add_argument("--words", type=int, default=150, help="of a prompt")
     parser.add_argument("--samples", type=int, default=2, help="per temperature")
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)

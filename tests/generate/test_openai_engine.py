@@ -14,7 +14,7 @@ from model_server import MODEL, Script, model_server, said
 from generate import openai_engine
 from generate.config import EngineName, GenerateConfig
 from generate.openai_engine import OpenAISampler
-from generate.sampler import Request
+from generate.sampler import Request, open_sampler
 from storage.errors import ConfigurationError, ModelError
 from storage.records import FinishReason, Message, Sampling
 
@@ -286,6 +286,14 @@ def test_nobody_there_and_no_address_are_said(micro_model):
         OpenAISampler(config_for(micro_model, url), key="", waits=())
     with pytest.raises(ConfigurationError, match=r"generate\.server\.url is not set"):
         OpenAISampler(config_for(micro_model, None), key="")
+
+
+@pytest.mark.parametrize("engine", [EngineName.OPENAI, EngineName.RAY])
+def test_engines_elsewhere_have_their_own_setting_for_how_many(micro_model, engine):
+    config = GenerateConfig(model=micro_model, engine=engine, data_parallel_size=2)
+
+    with pytest.raises(ConfigurationError, match=r"generate\.ray\.actors says how many"):
+        open_sampler(config, adapters=[])
 
 
 def test_an_adapter_is_loaded_once_under_a_name_of_its_weights(micro_model, tmp_path):
