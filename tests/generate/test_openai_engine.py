@@ -8,15 +8,17 @@ import time
 from itertools import count, pairwise
 
 import pytest
+from factories import make_prompt, open_store
 from fastapi import Response
 from model_server import MODEL, Script, model_server, said
 
-from generate import openai_engine
+from generate import openai_engine, stage
 from generate.config import EngineName, GenerateConfig
 from generate.openai_engine import OpenAISampler
 from generate.sampler import Request, open_sampler
 from storage.errors import ConfigurationError, ModelError
 from storage.records import FinishReason, Message, Sampling
+from storage.responses import responses_of
 
 KEY = "sk-very-secret-1234567890"
 QUICK = (0.01, 0.01, 0.01)
@@ -341,6 +343,32 @@ def test_a_key_over_plain_http_is_warned_about(micro_model, caplog):
         OpenAISampler(config_for(micro_model, "http://model.invalid/v1"), key=KEY, waits=())
     assert caplog.text.count("PAIRLOOP_GENERATE_KEY goes to model.invalid unencrypted") == 1
     assert KEY not in caplog.text
+
+
+def test_answers_of_text_only_are_stored_as_such_and_only_the_failed_ones_asked_again(
+    tmp_path, micro_model
+):
+    script = Script(
+        lambda body: said({}, 400) if "bees" in body["messages"][-1]["content"] else None
+    )
+    script.text_only = True
+    with model_server(script) as url, open_store(tmp_path) as store:
+        store.append([make_prompt(f"What about {t}?") for t in ("tea", "bread", "bees")])
+        config = config_for(micro_model, url).model_copy(update={"temperatures": (1.0,)})
+        with pytest.raises(ModelError, match=r"2 of 6 requests .2 HTTP 400., on 1 prompts"):
+            stage.generate(store, tmp_path, config)
+        kept = responses_of(store, stage.current_policy(store, config).id)
+        script.before = lambda _body: None
+        asked = len(script.asked)
+        again = stage.generate(store, tmp_path, config)
+
+    assert len(kept) == 4
+    assert again.sampled == len(script.asked) - asked == 2
+    for answer in kept:
+        told = (answer.prompt_token_ids, answer.token_ids, answer.logprobs, answer.logprob_sum)
+        assert told == (None, None, None, None)
+        assert answer.engine == "vllm 9.9 at 127.0.0.1, text only"
+        assert answer.template_hash == ""
 
 
 def test_many_failures_are_counted_and_the_first_are_named():
