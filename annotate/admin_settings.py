@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from annotate.admin_access import QUIET, AdminContext, attempt, picked
 from annotate.admin_html import said
-from annotate.config import AnnotateConfig, Distribution
+from annotate.config import AnnotateConfig, ConsensusRule, Distribution
 from annotate.forecast import wanted_under
 from annotate.label_page import page_file
 from annotate.settings import change
@@ -100,6 +100,9 @@ def build_settings_tab(admin: AdminContext, tab: Any) -> None:
 def _field(key: str) -> Any:
     title, info = TITLES[key]
     kinds = _kinds(key)
+    if ConsensusRule in kinds:
+        named = [(rule.value.replace("_", "-"), rule.value) for rule in ConsensusRule]
+        return gr.Dropdown(named, label=title, info=info)
     if bool in kinds:
         return gr.Checkbox(label=title, info=info)
     if float in kinds:
@@ -116,6 +119,6 @@ def _kinds(key: str) -> set[Any]:
 
 def _typed(key: str, value: Any) -> Any:
     """A field's value as the setting has it: whole numbers stay whole."""
-    if value is None or bool in _kinds(key):
+    if value is None or _kinds(key) & {bool, ConsensusRule}:
         return value
     return float(value) if float in _kinds(key) else int(value)

@@ -1,5 +1,6 @@
 """The [annotate] section of pairloop.toml."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -60,6 +61,13 @@ class Judge(_Section):
     timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
 
 
+class ConsensusRule(StrEnum):
+    """How votes are added up once they are in."""
+
+    MAJORITY = "majority"
+    DAWID_SKENE = "dawid_skene"
+
+
 class Distribution(_Section):
     """How votes are spread over pairs and people; a lead may change it while people work."""
 
@@ -69,7 +77,9 @@ class Distribution(_Section):
     evaluation_votes: Annotated[int, Field(ge=1, le=25)] = 1  # comparing policies: breadth first
     stop_at: Annotated[float, Field(gt=0.5, lt=1)] | None = None  # posterior that ends the voting
     max_votes: Annotated[int, Field(ge=1, le=25)] = 5  # with stop_at
-    vote_accuracy: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of one vote, with stop_at
+    vote_accuracy: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of one vote, until votes tell
+    consensus: ConsensusRule = ConsensusRule.MAJORITY
+    settle_at: Annotated[float, Field(gt=0.5, lt=1)] = 0.9  # posterior, with dawid_skene
     gold_share: _Share = 0.05  # of what somebody is shown, while there are gold pairs
     repeat_share: _Share = 0.02  # own earlier pairs, sides swapped
     sentinel_share: _Share = 0.02

@@ -1,19 +1,30 @@
-"""What a pair's judgments add up to: majority, with ties and both-bad kept apart.
+"""What a pair's judgments add up to: a verdict or none, with ties and both-bad kept apart.
 
-Two agreeing votes settle a pair; where the first ones differ, one more is asked for. A pair with
-no majority stays unsettled and says so. With `stop_at`, votes are asked for until the posterior of
-one verdict reaches it. Models' judgments are kept beside people's and never counted here.
+By majority, two agreeing votes settle a pair; where the first ones differ, one more is asked for. A
+pair with no majority stays unsettled and says so. With `stop_at`, votes are asked for until the
+posterior of one verdict reaches it. With `consensus = "dawid_skene"` a pair is settled where the
+model of who says what is sure enough. An adjudicator's decision goes before the votes; models'
+judgments are kept beside people's and never counted here.
 """
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 
-from annotate.config import Distribution
+import numpy as np
+
+from annotate.accuracy import Accuracy, coded_votes, project_accuracy
+from annotate.config import ConsensusRule, Distribution
+from annotate.label_model import LabelModel
+from annotate.outcome import Outcome, Tally, adjudicated, tallied_pairs
+from annotate.stats.consensus_model import probability_first
+from annotate.stats.estimate import Floats
+from annotate.stats.votes import VERDICTS
+from storage import adjudications
 from storage import judgments as judging
-from storage import pairs as pairing
+from storage.adjudication_records import Adjudication
 from storage.records import (
     IMPORTED_VOTES,
     Consensus,
@@ -24,10 +35,10 @@ from storage.records import (
     Verdict,
 )
 from storage.store import Store, utc_now
+from storage.tallies import tallies, votes_of_people
 
-MAJORITY, POSTERIOR = "majority", "posterior"
+POSTERIOR = "posterior"  # the method of majority with stop_at
 SETTLED = (Purpose.TRAIN, Purpose.EVALUATION)  # gold pairs and repeats are not decided by votes
-VERDICTS = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
 
 
 def majority(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -69,7 +80,7 @@ def planned_votes(pair_id: str, purpose: Purpose, strategy: str, config: Distrib
         case Purpose.EVALUATION:
             return config.evaluation_votes
         case _:
-            overlap = in_overlap(pair_id, share=config.overlap_share)
+            overlap = config.overlap_share == 1 or in_overlap(pair_id, share=config.overlap_share)
             return config.votes_per_pair if overlap else 1
 
 
@@ -78,6 +89,10 @@ def votes_wanted(verdicts: Sequence[Verdict], pair: Pair, config: Distribution) 
     if pair.strategy == IMPORTED_VOTES:
         return len(verdicts)  # it came with its votes; nobody is asked again
     planned = planned_votes(pair.id, pair.purpose, pair.strategy, config)
+    return _wanted(verdicts, planned, config)
+
+
+def _wanted(verdicts: Sequence[Verdict], planned: int, config: Distribution) -> int:
     if config.stop_at is not None and planned > 1:
         return _votes_to_be_sure(verdicts, config, stop_at=config.stop_at)
     undecided = len(verdicts) >= planned > 1 and majority(verdicts) is None
@@ -103,46 +118,81 @@ def consensus_of(
     events: int,
     config: Distribution,
     now: datetime,
+    adjudication: Adjudication | None = None,
+    accuracy: Accuracy | None = None,
 ) -> Consensus:
     """The consensus of people's present judgments on a pair; their order does not matter.
 
-    probability_first is the mean of a Beta(1, 1) prior updated by the votes, a tie counting half
-    for each side: two of two votes (.75) are weaker evidence than three of three (.8).
+    adjudication: the standing decision on the pair, which goes before its votes.
+    accuracy: what the project's votes are worth; the settings' vote_accuracy where it is not given.
+    probability_first is that the first answer is the better one, if every vote is right as often as
+    the project's are: at .8, .94 after two of two votes and .98 after three of three. Ties and
+    both-bad speak for neither answer.
     """
-    votes = [j.verdict for j in current if j.verdict is not Verdict.SKIP]
-    count: Counter[Verdict] = Counter(votes)
-    first, second, tie = (count[v] for v in (Verdict.FIRST, Verdict.SECOND, Verdict.TIE))
-    wanted = votes_wanted(votes, pair, config)
-    by_posterior = (
-        config.stop_at is not None
-        and planned_votes(pair.id, pair.purpose, pair.strategy, config) > 1
-    )
-    if by_posterior:
+    votes = [j for j in current if j.verdict is not Verdict.SKIP]
+    count = Counter(j.verdict for j in votes)
+    tally = Tally(*(count[v] for v in VERDICTS))
+    if adjudication is not None:
+        outcome = adjudicated(adjudication)
+    else:
+        accuracy = accuracy or Accuracy.prior(config.vote_accuracy)
+        chances = None
+        if config.consensus is ConsensusRule.DAWID_SKENE and accuracy.model is not None:
+            chances = accuracy.model.posterior((j.labeler, j.verdict) for j in votes)
+        outcome = outcome_of(
+            tally,
+            planned=planned_votes(pair.id, pair.purpose, pair.strategy, config),
+            imported=pair.strategy == IMPORTED_VOTES,
+            config=config,
+            accuracy=accuracy,
+            chances=chances,
+        )
+    return outcome.consensus(pair.id, tally, events=events, now=now)
+
+
+def outcome_of(
+    tally: Tally,
+    *,
+    planned: int,
+    imported: bool,
+    config: Distribution,
+    accuracy: Accuracy,
+    chances: Floats | None = None,
+) -> Outcome:
+    """What votes come to without an adjudicator.
+
+    chances: of each verdict by Dawid and Skene's model; without it one coin of the settings'
+    vote_accuracy stands in where that rule is in force.
+    """
+    votes = tally.votes()
+    wanted = len(votes) if imported else _wanted(votes, planned, config)
+    agreement = accuracy.imported if imported else accuracy.own
+    lead = float(tally.first - tally.second)
+    first = float(probability_first(np.array([lead]), np.zeros(1), agreement=agreement)[0])
+    method = POSTERIOR if config.stop_at is not None and planned > 1 else "majority"
+    if config.consensus is ConsensusRule.DAWID_SKENE:
+        method = config.consensus.value
+        if chances is not None:
+            first = float(chances[0] / (chances[0] + chances[1]))
+        else:
+            shares = posterior(votes, accuracy=config.vote_accuracy)
+            chances = np.array([shares[v] for v in VERDICTS])
+        verdict, reason = _by_model(tally, chances, planned, wanted, config)
+    elif method == POSTERIOR:
         verdict, reason = _by_posterior(votes, wanted, config)
     else:
-        verdict, reason = _by_majority(votes, pair, wanted, config)
-    return Consensus(
-        pair_id=pair.id,
+        verdict, reason = _by_majority(votes, planned, wanted)
+    return Outcome(
         verdict=verdict,
-        probability_first=(first + tie / 2 + 1) / (first + second + tie + 2),
-        votes=len(votes),
-        first_votes=first,
-        second_votes=second,
-        tie_votes=tie,
-        both_bad_votes=count[Verdict.BOTH_BAD],
-        method=POSTERIOR if by_posterior else MAJORITY,
+        probability_first=first,
+        method=method,
         settled=verdict is not None,
         reason=reason,
         closed=len(votes) >= wanted,
-        events=events,
-        created_at=now,
     )
 
 
-def _by_majority(
-    votes: Sequence[Verdict], pair: Pair, wanted: int, config: Distribution
-) -> tuple[Verdict | None, str]:
-    planned = planned_votes(pair.id, pair.purpose, pair.strategy, config)
+def _by_majority(votes: Sequence[Verdict], planned: int, wanted: int) -> tuple[Verdict | None, str]:
     verdict = majority(votes)
     if len(votes) < planned:
         return None, f"{len(votes)} of {planned} votes"
@@ -166,48 +216,74 @@ def _by_posterior(
     return majority(votes), f"{sure}, and no more votes are asked for"
 
 
-def settle(store: Store, config: Distribution) -> int:
+def _by_model(
+    tally: Tally, chances: Floats, planned: int, wanted: int, config: Distribution
+) -> tuple[Verdict | None, str]:
+    n = sum(tally)
+    if n < planned:
+        return None, f"{n} of {planned} votes"
+    best = int(np.argmax(chances))
+    sure = f"posterior {chances[best]:.2f} by Dawid-Skene after {n} votes"
+    if chances[best] < config.settle_at:
+        end = "" if n < wanted else ", and no more votes are asked for"
+        return None, f"{sure}, {config.settle_at:g} is wanted{end}"
+    if n < wanted:
+        return None, f"{sure}, {wanted} votes are wanted"
+    if not tally[best]:
+        return None, f"{sure} of a verdict that nobody gave"
+    return VERDICTS[best], sure
+
+
+def settle(store: Store, config: Distribution, *, accuracy: Accuracy | None = None) -> int:
     """Bring every judged pair's consensus up to date; returns how many changed.
 
-    The desk does this at each vote. A whole pass is for what it could not see: a kill between a
-    judgment and its consensus, imported votes, or a changed votes_per_pair.
+    The desk does this at each vote, with the accuracy known when it began. A whole pass is for what
+    it could not see: what all votes together say of one, a kill between a judgment and its
+    consensus, imported votes, an adjudication, changed settings. A probability that moved by
+    outcome.MOVED or less is left as it is.
     """
+    now = utc_now()
     with store.connected():
-        models = model_names(store)
-        events = Counter(
-            j.pair_id for j in judging.judgment_events(store) if j.labeler not in models
-        )
-        current: dict[str, list[Judgment]] = defaultdict(list)
-        for judgment in judging.judgments(store):
-            if judgment.labeler not in models:
-                current[judgment.pair_id].append(judgment)
-        known = pairing.consensus_by_pair(store)
-        changed = _changed(events, current, known, pairing.pairs(store), config)
+        known = accuracy or project_accuracy(store, config)
+        decisions = adjudications.standing(store)
+        chances = _chances(store, known.model) if known.model is not None else {}
+        changed = []
+
+        @cache
+        def of_votes(tally: Tally, planned: int, imported: bool) -> Outcome:  # noqa: FBT001
+            return outcome_of(
+                tally, planned=planned, imported=imported, config=config, accuracy=known
+            )
+
+        for row in tallied_pairs(tallies(store, adjudicated=list(decisions))):
+            planned = planned_votes(row.pair_id, row.purpose, row.strategy, config)
+            if row.pair_id in decisions:
+                outcome = adjudicated(decisions[row.pair_id])
+            elif row.pair_id in chances:
+                outcome = outcome_of(
+                    row.tally,
+                    planned=planned,
+                    imported=row.strategy == IMPORTED_VOTES,
+                    config=config,
+                    accuracy=known,
+                    chances=chances[row.pair_id],
+                )
+            else:
+                outcome = of_votes(row.tally, planned, row.strategy == IMPORTED_VOTES)
+            if row.differs(outcome):
+                changed.append(
+                    outcome.consensus(row.pair_id, row.tally, events=row.events, now=now)
+                )
         store.append(changed)
     return len(changed)
+
+
+def _chances(store: Store, model: LabelModel) -> dict[str, Floats]:
+    """Of each verdict by the model, per pair with votes."""
+    votes, pairs, labelers = coded_votes(votes_of_people(store))
+    return dict(zip(pairs, model.posteriors(votes, labelers), strict=True))
 
 
 def model_names(store: Store) -> set[str]:
     """The labelers that are models."""
     return {n for n, who in judging.labelers(store).items() if who.kind is LabelerKind.MODEL}
-
-
-def _changed(
-    events: Mapping[str, int],
-    current: Mapping[str, Sequence[Judgment]],
-    known: Mapping[str, Consensus],
-    pairs: Sequence[Pair],
-    config: Distribution,
-) -> list[Consensus]:
-    now = utc_now()
-    changed = []
-    for pair in pairs:
-        if not events.get(pair.id) or pair.purpose not in SETTLED:
-            continue
-        fresh = consensus_of(
-            pair, current.get(pair.id, ()), events=events[pair.id], config=config, now=now
-        )
-        old = known.get(pair.id)
-        if old is None or replace(old, created_at=now) != fresh:
-            changed.append(fresh)
-    return changed

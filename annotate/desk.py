@@ -26,14 +26,15 @@ from annotate.cards import (
     to_choice,
 )
 from annotate.config import AnnotateConfig
-from annotate.consensus import SETTLED, consensus_of
+from annotate.consensus import SETTLED
 from annotate.floor import Floor
-from annotate.person import Person
+from annotate.person import Person, own_presentation, pairs_of
 from annotate.sides import side_of
 from annotate.writer import JudgmentWriter
 from storage import judgments as judging
 from storage import team
-from storage.errors import ConflictError
+from storage.adjudication_records import Adjudication
+from storage.errors import ConflictError, PairloopError
 from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, content_id
 from storage.store import Store, utc_now
 from storage.team_records import GoldUse
@@ -104,7 +105,7 @@ class Desk:
         with self._lock:
             floor, now = self._floor, time.monotonic()
             person = floor.person(labeler)
-            held = _pairs_of(person, have)
+            held = pairs_of(person, have)
             floor.renew(person, held, now=now)
             gone = [shown for shown, pair_id in held.items() if pair_id in person.mine]
             standing = floor.standing(person)
@@ -142,7 +143,7 @@ class Desk:
         self._welcome(labeler)
         with self._lock:
             person = self._floor.person(labeler)
-            held = _pairs_of(person, have)
+            held = pairs_of(person, have)
             self._floor.queue.release(labeler, held.values(), now=time.monotonic())
 
     def submit(self, labeler: str, submission: Submission) -> Receipt:
@@ -156,7 +157,7 @@ class Desk:
         recorded: _Recorded | None = None
         with self._settled_key(submission.key):
             person = self._floor.person(labeler)
-            shown = _own_presentation(person, submission.presentation)
+            shown = own_presentation(person, submission.presentation)
             known = self._floor.known(submission.key, labeler)
             if known not in (None, shown.pair_id):
                 raise ConflictError(
@@ -164,7 +165,7 @@ class Desk:
                     "Reload the page and judge the pair again."
                 )
             if known is None:
-                self._refuse_taught(person, shown.pair_id)
+                self._refuse_told(person, shown.pair_id)
                 recorded = self._record(judgment_of(submission, shown, labeler), person)
         if recorded is not None:
             self._commit(recorded, person)
@@ -188,7 +189,7 @@ class Desk:
                     return None
                 last = next(reversed(person.mine.values()))
                 pair_id = last.pair_id
-                self._refuse_taught(person, pair_id)
+                self._refuse_told(person, pair_id)
                 withdrawn = replace(last, id=key, withdrawn=True, created_at=utc_now())
                 recorded = self._record(withdrawn, person)
             pair, shown = self._floor.pair(pair_id), person.shown[pair_id]
@@ -235,7 +236,7 @@ class Desk:
         self._welcome(labeler)
         with self._lock:
             person = self._floor.person(labeler)
-            shown = _own_presentation(person, presentation)
+            shown = own_presentation(person, presentation)
             judgment = person.mine.get(shown.pair_id)
             if judgment is None:
                 raise ConflictError("You have no decision on this pair. Reload the page.")
@@ -249,6 +250,29 @@ class Desk:
         self._look()
         with self._lock:
             return self._floor.counts(now=time.monotonic())
+
+    def judged_by(self, labeler: str) -> set[str]:
+        """The pairs a labeler has judged, skips too."""
+        with self._lock:
+            return set(self._floor.queue.judged_by(labeler))
+
+    def show_votes(self, labeler: str, pair_id: str) -> None:
+        """Somebody is about to see the votes on a pair: their own word on it is final from now on."""
+        with self._lock:
+            self._floor.queue.show_votes(pair_id, labeler)
+
+    def adjudicate(self, adjudication: Adjudication) -> None:
+        """Store a decision, or that it is withdrawn, and what the pair comes to with it."""
+        self._store.append([adjudication])
+        with self._lock:
+            self._floor.adjudicate(adjudication)
+            consensus = self._floor.consensus(self._floor.pair(adjudication.pair_id))
+        try:
+            self._store.append([consensus])
+        except PairloopError as error:
+            # The decision is safe, and `settle` makes the consensus of it again.
+            log.warning("consensus of %s was not stored: %s", consensus.pair_id, error)
+        self._tell(consensus)
 
     # ---- the store is asked without the lock, so that nobody waits for it ------------------------
 
@@ -287,12 +311,7 @@ class Desk:
         floor.count(judgment)
         self._pending[judgment.id] = threading.Event()
         pair = floor.pair(judgment.pair_id)
-        consensus = None
-        if pair.purpose in SETTLED:
-            current, events = floor.queue.present(pair.id)
-            consensus = consensus_of(
-                pair, current, events=events, config=floor.config, now=utc_now()
-            )
+        consensus = floor.consensus(pair) if pair.purpose in SETTLED else None
         return _Recorded(judgment=judgment, before=before, consensus=consensus, extra=extra)
 
     def _presentation(self, pair: Pair, person: Person) -> Presentation:
@@ -302,7 +321,7 @@ class Desk:
             return known
         first_side = side_of(person.name, len(person.shown), seed=self._floor.config.seed)
         if pair.purpose is Purpose.REPEAT:
-            before = self._floor.shown_before(pair, person)
+            before = person.shown_before(pair)
             first_side = before.first_side.swapped() if before else first_side
         shown = Presentation(
             id=content_id("s1", [pair.id, person.name]),
@@ -315,11 +334,15 @@ class Desk:
         person.show(shown)
         return shown
 
-    def _refuse_taught(self, person: Person, pair_id: str) -> None:
-        """The first word on a qualification pair stays: its answer has been shown since."""
+    def _refuse_told(self, person: Person, pair_id: str) -> None:
+        """Whoever has seen a pair's answer, or others' votes on it, votes on it no more."""
         if pair_id in person.mine and self._floor.teaches(pair_id):
             raise ConflictError(
                 "This was a qualification pair, whose answer you have seen; it is judged once."
+            )
+        if self._floor.queue.has_seen_votes(pair_id, person.name):
+            raise ConflictError(
+                "You have seen others' votes on this pair, so your own word on it stays as it is."
             )
 
     def _feedback(self, submission: Submission, shown: Presentation) -> Feedback | None:
@@ -363,22 +386,11 @@ class Desk:
             # Its lease had ended and others voted meanwhile: the vote counts, and is on the record.
             team.note(self._store, actor=person.name, action="extra vote", subject=judgment.pair_id)
         if consensus is not None:
-            with self._lock:
-                newly = self._floor.mark_settled(consensus)
-            if newly and self._on_settled is not None:
-                self._on_settled(consensus)
+            self._tell(consensus)
 
-
-def _pairs_of(person: Person, have: Collection[str]) -> dict[str, str]:
-    """The pairs behind a person's own presentations; others are left out."""
-    return {shown: person.pair_of[shown] for shown in have if shown in person.pair_of}
-
-
-def _own_presentation(person: Person, presentation: str) -> Presentation:
-    pair_id = person.pair_of.get(presentation)
-    if pair_id is None:
-        raise ConflictError(
-            "This pair was not shown to you, so the judgment was not stored. "
-            "Reload the page to go on with your own pairs."
-        )
-    return person.shown[pair_id]
+    def _tell(self, consensus: Consensus) -> None:
+        """Keep the number of settled pairs, and tell of one that has just settled."""
+        with self._lock:
+            newly = self._floor.mark_settled(consensus)
+        if newly and self._on_settled is not None:
+            self._on_settled(consensus)

@@ -12,16 +12,19 @@ from itertools import islice
 from statistics import median
 
 from annotate import assign
-from annotate.cards import OwnAgreement, Progress, Standing
+from annotate.cards import Progress, Standing
 from annotate.config import AnnotateConfig
-from annotate.consensus import settle
+from annotate.consensus import consensus_of, settle
+from annotate.own_agreement import own_agreement
 from annotate.person import Person
 from annotate.queue import PairQueue, is_regular
 from annotate.settings import in_force
 from annotate.sides import Kind, kind_of
+from storage import adjudications as adjudicating
 from storage import judgments as judging
 from storage import pairs as pairing
 from storage import team
+from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError
 from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, Verdict
 from storage.store import Store, utc_now
@@ -29,8 +32,6 @@ from storage.team_records import Gold, GoldUse, LabelerSettings
 
 LOOK_SECONDS = 1.0  # how often the store is asked for news
 REPEAT_AFTER = 20  # judgments between a pair and its hidden repeat
-MIN_VOTE_PAIRS = 10  # below this nobody is told how often they agree
-AGREEMENT_SECONDS = 30.0  # how long a computed agreement is shown
 
 
 class Floor:
@@ -48,6 +49,7 @@ class Floor:
         self._people: dict[str, Person] = {}
         self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
         self._settled: set[str] = set()
+        self._decided = adjudicating.standing(store)  # by pair
         self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
         self._seen_rows = -1
         self._seen_team: tuple[int, ...] = ()
@@ -56,6 +58,10 @@ class Floor:
         self.look()
         for event in judging.events_of_people(store):
             self.count(event)
+        for pair_id in self._decided:
+            self.queue.decide(pair_id, decided=True)
+        for pair_id, who in adjudicating.own_views(store):
+            self.queue.show_votes(pair_id, who)
         self._read_settled()
 
     # ---- news from the store ------------------------------------------------------------------
@@ -195,15 +201,7 @@ class Floor:
     def _limit_left(self, person: Person) -> int | None:
         """Judgments still allowed, None without a limit."""
         settings = self._settings.get(person.name)
-        daily = settings.daily_limit if settings else None
-        total = settings.total_limit if settings else None
-        daily = self.config.daily_limit if daily is None else daily
-        left = []
-        if daily is not None:
-            left.append(daily - person.judged_today(utc_now()))
-        if total is not None:
-            left.append(total - person.judged())
-        return max(0, min(left)) if left else None
+        return person.limit_left(settings, self.config.daily_limit, now=utc_now())
 
     def progress(self, person: Person) -> Progress:
         """How far this person and the project are."""
@@ -220,25 +218,8 @@ class Floor:
             today=person.judged_today(utc_now()),
             seconds_left=None if pace is None else pace * coming,
             limit_left=limit_left,
-            agreement=self._agreement(person) if self.config.show_own_agreement else None,
+            agreement=own_agreement(person, self.queue) if self.config.show_own_agreement else None,
         )
-
-    def _agreement(self, person: Person) -> OwnAgreement:
-        """Agreement with others on pairs this person has judged themselves."""
-        if person.agreement is not None and person.agreement[0] > time.monotonic():
-            return person.agreement[1]
-        agreeing = total = 0
-        for pair_id, judgment in person.mine.items():
-            if judgment.verdict is Verdict.SKIP or not is_regular(self.pair(pair_id)):
-                continue
-            for other in self.queue.present(pair_id)[0]:
-                if other.labeler != person.name and other.verdict is not Verdict.SKIP:
-                    total += 1
-                    agreeing += other.verdict is judgment.verdict
-        value = agreeing / total if total >= MIN_VOTE_PAIRS else None
-        found = OwnAgreement(value=value, vote_pairs=total)
-        person.agreement = (time.monotonic() + AGREEMENT_SECONDS, found)
-        return found
 
     def _identity(self, person: Person) -> frozenset[str]:
         return assign.identity_of(person.name, self._settings)
@@ -344,7 +325,8 @@ class Floor:
             pair = self.pair(judgment.pair_id)
             again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
             decided = judgment.verdict is not Verdict.SKIP
-            if decided and is_regular(pair) and again not in person.shown:
+            blind = not self.queue.has_seen_votes(pair.id, person.name)
+            if decided and blind and is_regular(pair) and again not in person.shown:
                 found.append((pair, again))
         if not found:
             return None
@@ -365,17 +347,30 @@ class Floor:
         """These could not be appended: whoever is shown them next appends them."""
         self._unstored |= {p.id: p for p in repeats}
 
-    def shown_before(self, repeat: Pair, person: Person) -> Presentation | None:
-        """How the pair that this one repeats was shown to the person."""
-        for purpose in (Purpose.TRAIN, Purpose.EVALUATION):
-            original = Pair.id_of(first=repeat.first, second=repeat.second, purpose=purpose)
-            if original in person.shown:
-                return person.shown[original]
-        return None
-
     def peek(self, count: int) -> list[Pair]:
         """The pairs that will be asked for next, whoever comes."""
         return self.queue.front(count)
+
+    def adjudicate(self, adjudication: Adjudication) -> None:
+        """Take a decision into account, or that it was withdrawn."""
+        pair_id = adjudication.pair_id
+        if adjudication.withdrawn:
+            self._decided.pop(pair_id, None)
+        else:
+            self._decided[pair_id] = adjudication
+        self.queue.decide(pair_id, decided=not adjudication.withdrawn)
+
+    def consensus(self, pair: Pair) -> Consensus:
+        """What the pair's present judgments, or the decision on it, add up to."""
+        current, events = self.queue.present(pair.id)
+        return consensus_of(
+            pair,
+            current,
+            events=events,
+            config=self.config,
+            now=utc_now(),
+            adjudication=self._decided.get(pair.id),
+        )
 
     def mark_settled(self, consensus: Consensus) -> bool:
         """Keep the number of settled pairs; True if this one has just settled."""

@@ -1,12 +1,15 @@
 """One labeler at the desk: what they were shown, what they said, how quick they are."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import quantiles
 
 from annotate.cards import OwnAgreement
-from storage.records import Judgment, Presentation, Verdict
+from storage.errors import ConflictError
+from storage.records import Judgment, Pair, Presentation, Purpose, Verdict
+from storage.team_records import LabelerSettings
 
 SHORTEST_LEASE_SECONDS = 60.0
 MIN_PACE = 20  # judgments from which a pace is known
@@ -48,8 +51,45 @@ class Person:
             count += judgment.verdict is not Verdict.SKIP
         return count
 
+    def limit_left(
+        self, settings: LabelerSettings | None, daily_limit: int | None, *, now: datetime
+    ) -> int | None:
+        """Judgments still allowed, None without a limit; an own daily limit goes first."""
+        if settings is not None and settings.daily_limit is not None:
+            daily_limit = settings.daily_limit
+        left = []
+        if daily_limit is not None:
+            left.append(daily_limit - self.judged_today(now))
+        if settings is not None and settings.total_limit is not None:
+            left.append(settings.total_limit - self.judged())
+        return max(0, min(left)) if left else None
+
+    def shown_before(self, repeat: Pair) -> Presentation | None:
+        """How the pair that this one repeats was shown to them."""
+        for purpose in (Purpose.TRAIN, Purpose.EVALUATION):
+            original = Pair.id_of(first=repeat.first, second=repeat.second, purpose=purpose)
+            if original in self.shown:
+                return self.shown[original]
+        return None
+
     def lease_seconds(self, longest: float) -> float:
         """Three times what 95 of 100 of the own judgments took, within bounds."""
         if len(self.pace) < MIN_PACE:
             return longest
         return min(longest, max(SHORTEST_LEASE_SECONDS, 3 * quantiles(self.pace, n=20)[-1]))
+
+
+def pairs_of(person: Person, have: Collection[str]) -> dict[str, str]:
+    """The pairs behind a person's own presentations; others are left out."""
+    return {shown: person.pair_of[shown] for shown in have if shown in person.pair_of}
+
+
+def own_presentation(person: Person, presentation: str) -> Presentation:
+    """How a pair was shown to this person; raises ConflictError where it was not."""
+    pair_id = person.pair_of.get(presentation)
+    if pair_id is None:
+        raise ConflictError(
+            "This pair was not shown to you, so the judgment was not stored. "
+            "Reload the page to go on with your own pairs."
+        )
+    return person.shown[pair_id]

@@ -28,6 +28,7 @@ class _State:
     shuffle: str
     rule: Rule = _ANYBODY
     wanted: int = 0
+    decided: bool = False  # adjudicated: no vote is asked for, whatever the votes say
     judged: dict[str, Judgment] = field(default_factory=dict)  # by labeler, present ones
     revisions: dict[str, int] = field(default_factory=dict)  # by labeler, withdrawn ones too
     events: int = 0
@@ -55,6 +56,7 @@ class PairQueue:
         self._twins: set[str] = set()  # pairs whose answers another pair has too
         self._done: defaultdict[str, set[str]] = defaultdict(set)  # labeler -> pairs judged
         self._held: defaultdict[str, dict[str, None]] = defaultdict(dict)  # labeler -> pairs leased
+        self._seen: defaultdict[str, set[str]] = defaultdict(set)  # labeler -> votes they know of
         self._rules: Mapping[str, Rule] = {}
 
     def __len__(self) -> int:
@@ -141,6 +143,19 @@ class PairQueue:
         if is_regular(state.pair):
             self._place(state)
 
+    def decide(self, pair_id: str, *, decided: bool) -> None:
+        """An adjudicator has decided the pair, or it is up to its votes again."""
+        state = self._states[pair_id]
+        state.decided = decided
+        self._place(state)
+
+    def show_votes(self, pair_id: str, labeler: str) -> None:
+        """Somebody sees the votes on a pair: from now on they are no blind judge of its answers."""
+        self._seen[labeler].add(pair_id)
+
+    def has_seen_votes(self, pair_id: str, labeler: str) -> bool:
+        return pair_id in self._seen[labeler]
+
     def next_revision(self, pair_id: str, labeler: str) -> int:
         """One more than the labeler's last word on the pair."""
         return self._states[pair_id].revisions.get(labeler, -1) + 1
@@ -198,13 +213,13 @@ class PairQueue:
         """Whether the labeler has not seen the two answers, in this pair or another of them."""
         pair = self._states[pair_id].pair
         alike = self._alike[pair.first, pair.second]
-        if any(i in self._done[labeler] for i in alike):
+        if any(i in self._done[labeler] or i in self._seen[labeler] for i in alike):
             return False
         return not any(i in self._held[labeler] for i in alike if i != pair_id)
 
     def open_to(self, labeler: str, identity: frozenset[str], *, now: float) -> int:
         """How many pairs the labeler could still judge."""
-        undecided, done = self._undecided, self._done[labeler]
+        undecided, done = self._undecided, self._done[labeler] | self._seen[labeler]
         closed = undecided.keys() & done
         for pair_id in self._twins & done:
             pair = self._states[pair_id].pair
@@ -232,7 +247,9 @@ class PairQueue:
             found["votes"] += len(verdicts)
             found["extra_votes"] += self._extra_votes(state, verdicts)
             found["held"] += any(until > now for until in state.leases.values())
-            if len(verdicts) >= state.wanted:
+            if state.decided:
+                found["settled"] += 1
+            elif len(verdicts) >= state.wanted:
                 found["settled" if majority(verdicts) else "no_majority"] += 1
                 found["votes_saved"] += max(0, self._most_votes(state) - len(verdicts))
             elif not verdicts:
@@ -270,6 +287,8 @@ class PairQueue:
             self._undecided.pop(state.pair.id, None)
         verdicts = state.verdicts()
         state.wanted = votes_wanted(verdicts, state.pair, self._config)
+        if state.decided:
+            state.wanted = min(state.wanted, len(verdicts))
         if len(verdicts) < state.wanted:
             state.place = (-state.rule.priority, -len(verdicts), state.shuffle, state.pair.id)
             self._order.add(state.place)

@@ -40,9 +40,20 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "vote_accuracy": (
         "How often one vote is right",
         (
-            "Between 0.5 and 1, with “stop once this sure”. Where two people agree on 73 % of pairs, "
-            "one vote is right about 84 % of the time."
+            "Between 0.5 and 1, for “stop once this sure”, and for everything while there are few "
+            "votes. Where two people agree on 73 % of pairs, one vote is right about 84 % of the time."
         ),
+    ),
+    "consensus": (
+        "What settles a pair",
+        (
+            "Majority counts heads. Dawid and Skene's model weighs people by how they vote on the pairs "
+            "they share; it begins with 50 pairs that have two votes."
+        ),
+    ),
+    "settle_at": (
+        "Settle once this sure",
+        "Between 0.5 and 1, with Dawid and Skene's model: a less probable verdict stays unsettled.",
     ),
     "gold_share": (
         "Share of gold pairs",

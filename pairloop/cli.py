@@ -14,6 +14,7 @@ from pairloop import (
     commands_judge,
     commands_loop,
     commands_team,
+    commands_train,
 )
 from storage.errors import PairloopError
 
@@ -29,6 +30,7 @@ commands_data.register(app)
 commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)
+commands_train.register(app)
 commands_judge.register(app)
 
 

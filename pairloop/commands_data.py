@@ -138,11 +138,19 @@ def export(
         config = in_force(store, space.annotate)
         settle(store, config)
         lines = agreement_lines(agreement_report(store, config))
-        done = write(store, out, agreement="\n".join(f"- {line}" for line in lines))
+        done = write(
+            store,
+            out,
+            agreement="\n".join(f"- {line}" for line in lines),
+            judge_votes=space.train.judge_votes,
+        )
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"
     print(f"Left out: {drops}.")
-    print(f'Wrote {rows} pairs to {out}. Next: datasets.load_dataset("{out}")')
+    print(
+        f"Wrote {rows} preferences and {sum(done.judged.values())} judged pairs to {out}. "
+        f'Next: datasets.load_dataset("{out}"), or with "judged" after it for every judged pair'
+    )
 
 
 def status(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:

@@ -15,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("generate")(generate)
     app.command("annotate")(annotate)
-    app.command("train")(train)
     app.command("evaluate")(evaluate)
     app.command("demo")(demo)
 
@@ -71,65 +70,6 @@ def annotate(
     space = open_workspace(workspace)
     changed = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
     serve(space, config=space.annotate.model_copy(update=changed), logins=login or [])
-
-
-def train(
-    *,
-    workspace: WorkspaceDir = Path(),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
-    from annotate.consensus import settle
-    from annotate.settings import in_force
-    from pairloop.report import counted, progress_bar
-    from pairloop.workspace import open_workspace
-    from storage.records import Split
-    from storage.store import utc_now
-    from train import stage
-
-    space = open_workspace(workspace)
-    with space.store() as store:
-        settle(store, in_force(store, space.annotate))
-        if dry_run:
-            plan = stage.plan_training(store, space.train, run_id="plan", now=utc_now())
-            training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
-            print(
-                f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
-                f"left out: {counted(plan.built.drops)}. Next: pairloop train"
-            )
-            return
-        with progress_bar("Training") as tick:
-            result = stage.train(
-                store,
-                space.root,
-                space.train,
-                on_step=lambda step, steps, logged: tick(step, steps, f"loss {logged['loss']:.3f}"),
-            )
-    if as_json:
-        accuracy = None if result.heldout == 0 else result.heldout_accuracy
-        print(
-            json.dumps(
-                {
-                    "round": result.policy.round,
-                    "policy": result.policy.id,
-                    "folder": str(result.folder),
-                    "triplets": result.triplets,
-                    "heldout": result.heldout,
-                    "heldout_accuracy": accuracy,
-                    "drops": dict(result.drops),
-                    "resumed": result.resumed,
-                }
-            )
-        )
-        return
-    accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
-    print(f"Left out: {counted(result.drops)}.")
-    print(
-        f"Trained round {result.policy.round} on {result.triplets} triplets to {result.folder}; "
-        f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
-        "Next: pairloop generate, or pairloop evaluate"
-    )
 
 
 def evaluate(

@@ -36,17 +36,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     Console(width=None if sys.stdout.isatty() else 160).print(made)
 
 
+def counted(drops: Mapping[Any, int]) -> str:
+    """What was left out, by reason."""
+    found = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
+    return ", ".join(f"{n} {why}" for why, n in found) or "none"
+
+
 def number(value: float | None, *, percent: bool = False) -> str:
     """A number or a dash; None and nan are "not known"."""
     if value is None or math.isnan(value):
         return "-"
     return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
-
-
-def counted(drops: Mapping[Any, int]) -> str:
-    """How many for each reason."""
-    reasons = sorted((str(why).replace("_", " "), n) for why, n in drops.items())
-    return ", ".join(f"{n} {why}" for why, n in reasons) or "none"
 
 
 def too_few(found: Estimate) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from storage import records, run_records, team_records
+from storage import adjudication_records, records, run_records, team_records
 from storage.records import Message
 
 Record = (
@@ -31,6 +31,7 @@ Record = (
     | run_records.Run
     | run_records.RunEvent
     | team_records.TeamRecord
+    | adjudication_records.AdjudicationRecord
 )
 
 R = TypeVar("R", bound=Record)
@@ -56,6 +57,9 @@ TABLES: Mapping[type, str] = {
     team_records.Invitation: "invitation_rows",
     team_records.ApiToken: "api_token_rows",
     team_records.Activity: "activity_rows",
+    adjudication_records.OwnView: "own_view_rows",
+    adjudication_records.Adjudication: "adjudication_rows",
+    adjudication_records.DiscussionNote: "discussion_note_rows",
 }
 
 _SCALARS: Mapping[type, pa.DataType] = {

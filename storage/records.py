@@ -17,6 +17,7 @@ from typing import Self, assert_never
 
 IMPORTED_VOTES = "imported votes"
 IMPORTED_LABELER = "imported:"  # what the names of those who voted elsewhere begin with
+ADJUDICATED = "adjudicated"  # the method of a consensus that an adjudicator decided
 IMPORTED_ROUND = -1  # of answers and pairs that no policy of this workspace gave
 
 
@@ -89,6 +90,16 @@ class LabelerKind(StrEnum):
 
     HUMAN = "human"
     MODEL = "model"
+
+
+class Tier(StrEnum):
+    """How a preference was come by, the surest first; what people said is never mixed with a model's."""
+
+    ADJUDICATED = "adjudicated"  # decided by an adjudicator who saw the votes and their reasons
+    HUMAN_AGREED = "human_agreed"  # two or more people said so
+    HUMAN_SINGLE = "human_single"  # one person said so
+    JUDGE = "judge"  # only language models judged it
+    IMPORTED = "imported"  # it came from elsewhere with its votes
 
 
 class FinishReason(StrEnum):
@@ -335,13 +346,14 @@ class Session:
 class Consensus:
     """What a pair's judgments add up to.
 
-    probability_first: estimated probability that the first response is preferred, in [0, 1].
+    verdict: None while unsettled, and where an adjudicator found that it cannot be decided.
+    probability_first: estimated probability that the first response is the better one, in [0, 1].
     votes: effective judgments counted (skips and withdrawn ones are not).
     events: judgment rows seen, counting changes: the highest per pair is the present.
     """
 
     pair_id: str
-    verdict: Verdict | None  # None while unsettled
+    verdict: Verdict | None
     probability_first: float
     votes: int
     first_votes: int
@@ -358,7 +370,10 @@ class Consensus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triplet:
-    """One training example: prompt, chosen, rejected, with where it came from."""
+    """One training example: prompt, chosen, rejected, with where it came from.
+
+    weight: what it should count for beside others, in (0, 1].
+    """
 
     id: str
     run_id: str
@@ -368,9 +383,10 @@ class Triplet:
     rejected: str
     split: Split
     weight: float
-    probability: float  # that chosen is preferred
+    probability: float  # that chosen is the better one
     agreement: float  # share of the votes that said so
     votes: int
+    tier: Tier
     round: int
     created_at: datetime
 

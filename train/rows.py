@@ -7,12 +7,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from storage.prompts import prompts_by_id
 from storage.records import IMPORTED_ROUND, Prompt, Response, Triplet
 from storage.responses import responses_by_id
 from storage.store import Store
 
 Row = dict[str, object]
+TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +43,8 @@ def training_row(triplet: Triplet, texts: Texts) -> Row:
     """One row for the trainer: the conversation and where it came from."""
     return {
         "prompt": [m.as_dict() for m in texts.prompts[triplet.prompt_id].messages],
-        "chosen": _answer(texts.responses[triplet.chosen]),
-        "rejected": _answer(texts.responses[triplet.rejected]),
+        "chosen": answer(texts.responses[triplet.chosen]),
+        "rejected": answer(texts.responses[triplet.rejected]),
         "pair_id": triplet.pair_id,
     }
 
@@ -57,6 +60,7 @@ def export_row(triplet: Triplet, texts: Texts) -> Row:
         "agreement": triplet.agreement,
         "probability": triplet.probability,
         "weight": triplet.weight,
+        "tier": triplet.tier.value,
         "round": triplet.round,
         "origin": "imported" if triplet.round == IMPORTED_ROUND else "sampled",
         "policy_id": chosen.policy_id,
@@ -67,5 +71,6 @@ def export_row(triplet: Triplet, texts: Texts) -> Row:
     }
 
 
-def _answer(response: Response) -> list[dict[str, str]]:
+def answer(response: Response) -> list[dict[str, str]]:
+    """A response as the end of a conversation."""
     return [{"role": "assistant", "content": response.text}]

@@ -10,41 +10,25 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from storage.errors import ModelError, NotReadyError
-from storage.pairs import consensus_by_pair, pairs_of_round
-from storage.policies import newest_policy
-from storage.prompts import prompts
-from storage.records import Policy, Purpose, Split, content_id
+from storage.errors import ModelError
+from storage.records import Policy, Split
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from train.cards import loss_plot, model_card
-from train.config import TrainConfig
-from train.rows import texts_of, training_row
-from train.triplets import Built, Drop, build_triplets
+from train.check import model_checks
+from train.config import Loss, TrainConfig, Tuning
+from train.plan import Plan, gather, plan_training, refuse_red
+from train.triplets import Drop
 
 log = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
 OnStep = Callable[[int, int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a training run would do."""
-
-    policy: Policy  # the one trained from
-    built: Built
-    fingerprint: str  # of data and settings: equal means the same training
-
-    @property
-    def next_round(self) -> int:
-        return self.policy.round + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,45 +44,20 @@ class TrainResult:
     resumed: bool
 
 
-def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: datetime) -> Plan:
-    """Triplets of the newest policy's own pairs; raises NotReadyError when too few are settled."""
-    policy = newest_policy(store)
-    if policy is None:
-        raise NotReadyError(
-            "There is nothing to train on: no policy has answered prompts yet. "
-            "Begin with `pairloop generate`."
-        )
-    built = build_triplets(
-        pairs_of_round(store, policy.round, purpose=Purpose.TRAIN),
-        consensus_by_pair(store),
-        {p.id: p for p in prompts(store)},
-        run_id=run_id,
-        now=now,
-    )
-    usable = len(built.of(Split.TRAIN))
-    if usable < config.min_triplets:
-        total = len(built.triplets) + built.drops.total()
-        because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
-        heldout = len(built.of(Split.VALIDATION))
-        raise NotReadyError(
-            f"Cannot train round {policy.round + 1}: {usable} of {total} pairs of round "
-            f"{policy.round} are settled training preferences and train.min_triplets is "
-            f"{config.min_triplets} ({heldout} held out for validation; {because or 'no drops'}). "
-            "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "
-            "annotate.votes_per_pair in pairloop.toml."
-        )
-    facts = [
-        policy.id,
-        config.model_dump(mode="json"),
-        sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
-    ]
-    return Plan(policy=policy, built=built, fingerprint=content_id("f1", facts).split(":")[1])
-
-
 def train(
-    store: Store, workspace: Path, config: TrainConfig, *, on_step: OnStep | None = None
+    store: Store,
+    workspace: Path,
+    config: TrainConfig,
+    *,
+    flip_rate: float | None = None,
+    on_step: OnStep | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train the next policy from the newest one's settled pairs and register it."""
+    """Train the next policy from the newest one's settled pairs and register it.
+
+    flip_rate: how often a vote is wrong in this project, None where that is not known. stopping:
+    whether to keep a checkpoint and stop; then KeyboardInterrupt is raised.
+    """
     run_id = uuid4().hex
     plan = plan_training(store, config, run_id=run_id, now=utc_now())
     run = RunLog(
@@ -111,14 +70,16 @@ def train(
     try:
         from train.dpo import train_dpo  # seconds of imports: after the plan was found good
 
-        store.append(plan.built.triplets)
         folder = workspace / "policies" / f"round-{plan.next_round}"
         work = workspace / "policies" / f".work-{plan.fingerprint[:16]}"
         resumed = work.is_dir()
         report = _finished(folder, plan)
         if report is None:
-            training, heldout = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
-            texts = texts_of(store, plan.built.triplets)
+            gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
+            checks = gathered.checks()
+            refuse_red(checks)
+            store.append(plan.built.triplets)
+            training, heldout = gathered.job.examples, gathered.job.heldout
 
             def on_log(step: int, steps: int, metrics: Mapping[str, float]) -> None:
                 run.event(f"step {step} of {steps}", progress=step / steps, metrics=metrics)
@@ -127,16 +88,8 @@ def train(
 
             run.event(f"training on {len(training)} triplets, {len(heldout)} held out")
             out = work / "result"
-            trained = train_dpo(
-                [training_row(t, texts) for t in training],
-                [training_row(t, texts) for t in heldout],
-                base_model=plan.policy.base_model,
-                adapter=workspace / plan.policy.adapter if plan.policy.adapter else None,
-                config=config,
-                work=work,
-                out=out,
-                on_log=on_log,
-            )
+            trained = train_dpo(gathered.job, out=out, on_log=on_log, stopping=stopping)
+            checks += model_checks(gathered.job, trained.reference, trained.dry_step)
             report = {
                 "fingerprint": plan.fingerprint,
                 "run_id": run.run.id,
@@ -144,10 +97,20 @@ def train(
                 "base_model": plan.policy.base_model,
                 "parent_policy": plan.policy.id,
                 "method": "dpo",
+                "reference": {
+                    "policy": gathered.reference.id,
+                    "weights_hash": gathered.reference.adapter_hash,
+                    "logps": trained.reference.source,
+                    "checked": trained.reference.checked,
+                    "error_mean": trained.reference.error_mean,
+                    "error_spread": trained.reference.error_spread,
+                },
+                "flip_rate": gathered.job.flip_rate if config.loss is Loss.ROBUST else None,
                 "config": config.model_dump(mode="json"),
                 "versions": run.run.versions,
                 "triplets": len(training),
                 "heldout": len(heldout),
+                "checks": [asdict(c) for c in checks],
                 "drops": {reason.value: n for reason, n in plan.built.drops.items()},
                 "heldout_accuracy": trained.heldout_accuracy if heldout else None,
                 "heldout_margins": trained.heldout_margins,
@@ -156,7 +119,7 @@ def train(
             }
             _publish(out, folder, report)
             shutil.rmtree(work, ignore_errors=True)
-        policy = _register(store, plan, folder, run_id=run.run.id)
+        policy = _register(store, plan, folder, config, run_id=run.run.id)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         status = RunStatus.STOPPED if stopped else RunStatus.FAILED
@@ -204,20 +167,26 @@ def _publish(out: Path, folder: Path, report: dict[str, object]) -> None:
     out.replace(folder)
 
 
-def _register(store: Store, plan: Plan, folder: Path, *, run_id: str) -> Policy:
-    adapter_file = folder / "adapter_model.safetensors"
-    if not adapter_file.is_file():
-        raise ModelError(
-            f"{folder} has no adapter_model.safetensors; move it away and train again."
-        )
-    digest = hashlib.sha256(adapter_file.read_bytes()).hexdigest()
-    parent = plan.policy
+def _register(
+    store: Store, plan: Plan, folder: Path, config: TrainConfig, *, run_id: str
+) -> Policy:
+    whole = config.tuning is Tuning.FULL
+    files = sorted(folder.glob("model*.safetensors" if whole else "adapter_model.safetensors"))
+    if not files:
+        raise ModelError(f"{folder} has no trained weights; move it away and train again.")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while block := content.read(1 << 24):
+                digest.update(block)
+    parent, place = plan.policy, f"policies/{folder.name}"
+    base_model = place if whole else parent.base_model
     policy = Policy(
-        id=Policy.id_of(base_model=parent.base_model, adapter_hash=digest, parent=parent.id),
+        id=Policy.id_of(base_model=base_model, adapter_hash=digest.hexdigest(), parent=parent.id),
         round=plan.next_round,
-        base_model=parent.base_model,
-        adapter=f"policies/{folder.name}",
-        adapter_hash=digest,
+        base_model=base_model,
+        adapter=None if whole else place,
+        adapter_hash=digest.hexdigest(),
         parent=parent.id,
         method="dpo",
         run_id=run_id,

@@ -81,6 +81,7 @@ inner join responses as f on f.id = p."first"
 inner join responses as s on s.id = p."second"
 where p.purpose = 'evaluation'
     and c.settled
+    and c.verdict is not null
 order by p.id;
 
 -- name: table_counts

@@ -12,6 +12,7 @@ select
     probability,
     agreement,
     votes,
+    tier,
     round,
     created_at
 from triplets

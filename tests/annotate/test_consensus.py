@@ -1,13 +1,17 @@
 """What votes add up to: the order they came in never matters, a tie is never a preference."""
 
 from collections import Counter
+from dataclasses import replace
+from random import Random
 
+import numpy as np
 import pytest
 from factories import NOW, fill_store, make_judgment, open_store
 from hypothesis import given
 from hypothesis import strategies as st
 
 from annotate.accounts import add_labeler
+from annotate.accuracy import Accuracy, project_accuracy
 from annotate.config import AnnotateConfig
 from annotate.consensus import (
     consensus_of,
@@ -18,6 +22,8 @@ from annotate.consensus import (
     settle,
     votes_wanted,
 )
+from annotate.label_model import LabelModel
+from storage.adjudication_records import Adjudication, Cause
 from storage.pairs import consensus_by_pair
 from storage.records import (
     IMPORTED_VOTES,
@@ -132,12 +138,33 @@ def test_comparisons_of_policies_have_their_own_number_of_votes():
 
 
 def test_more_votes_for_the_same_verdict_are_stronger_evidence():
-    """Beta(1, 1): (first + ties / 2 + 1) / (first + second + ties + 2)."""
-    assert settled([F, F]).probability_first == 0.75
-    assert settled([F, F, F]).probability_first == 0.8
-    assert settled([F, S]).probability_first == settled([T, T]).probability_first == 0.5
-    assert settled([F, T]).probability_first == 2.5 / 4
-    assert settled([B, B, SKIP]).probability_first == 0.5
+    """Odds of .8 : .2 per vote of lead, before the project has votes of its own."""
+    odds = 0.8 / 0.2
+    for verdicts, lead in (
+        ([F], 1),
+        ([F, F], 2),
+        ([F, F, F], 3),
+        ([F, S], 0),
+        ([F, S, F], 1),
+        ([S, S], -2),
+    ):
+        expected = odds**lead / (1 + odds**lead)
+        assert settled(verdicts).probability_first == pytest.approx(expected, abs=1e-12)
+
+
+def test_ties_and_both_bad_speak_for_neither_answer():
+    for verdicts in ([T, T], [B, B, SKIP], [T, B], []):
+        assert settled(verdicts).probability_first == 0.5
+    assert settled([F, T, B]).probability_first == settled([F]).probability_first
+
+
+def test_votes_weigh_as_much_as_the_projects_people_are_right():
+    """At agreement .73 one vote is right in .839: .839, .965, .993 (docs/statistics.md)."""
+    accuracy = Accuracy(own=0.73, imported=0.5)
+    found = [settled([F] * n, accuracy=accuracy).probability_first for n in (1, 2, 3)]
+    assert found == pytest.approx([0.8391, 0.9645, 0.9930], abs=1e-4)
+    imported = settled([F] * 3, pair=pair_of(strategy=IMPORTED_VOTES), accuracy=accuracy)
+    assert imported.probability_first == 0.5
 
 
 def test_only_the_overlap_share_gets_more_than_one_vote_and_a_larger_share_keeps_it():
@@ -190,6 +217,126 @@ def test_voting_stops_when_the_posterior_is_sure_or_the_votes_are_used_up(
     assert (found.closed, found.verdict, found.method) == (closed, verdict, "posterior")
 
 
+MODEL = AnnotateConfig(consensus="dawid_skene", settle_at=0.9)
+PEOPLE = {"careful": 0.97, "good": 0.85, "coin": 0.5}
+
+
+def known_people() -> Accuracy:
+    """A model of three people who never say tie or both-bad when an answer is better."""
+    confusion = {
+        name: np.array(
+            [
+                [a - 0.01, 1 - a - 0.01, 0.01, 0.01],
+                [1 - a - 0.01, a - 0.01, 0.01, 0.01],
+                [0.1, 0.1, 0.7, 0.1],
+                [0.1, 0.1, 0.1, 0.7],
+            ]
+        )
+        for name, a in PEOPLE.items()
+    }
+    model = LabelModel(
+        prior_K=np.array([0.4, 0.4, 0.1, 0.1]), confusion=confusion, anybody=confusion["good"]
+    )
+    return Accuracy(own=0.7, imported=0.7, model=model)
+
+
+def by_model(said: dict[str, Verdict], config: AnnotateConfig = MODEL, **changes) -> Consensus:
+    current = [make_judgment("c1:x", who, v) for who, v in said.items()]
+    return consensus_of(
+        pair_of(),
+        current,
+        events=len(current),
+        config=config,
+        now=NOW,
+        accuracy=known_people(),
+        **changes,
+    )
+
+
+def test_by_the_model_a_pair_settles_on_who_said_it_not_on_how_many():
+    careful = by_model({"careful": F, "good": F})
+    assert (careful.verdict, careful.method) == (F, "dawid_skene")
+    assert careful.reason == "posterior 0.99 by Dawid-Skene after 2 votes"
+    coin = by_model({"coin": F, "good": F})
+    assert (coin.settled, coin.closed) == (False, True)
+    assert coin.reason == (
+        "posterior 0.85 by Dawid-Skene after 2 votes, 0.9 is wanted, and no more votes are asked for"
+    )
+    outvoted = by_model({"careful": F, "coin": S, "good": F})
+    assert (outvoted.verdict, outvoted.probability_first > 0.95) == (F, True)
+    tied = by_model({"careful": T, "good": T})
+    assert (tied.verdict, tied.probability_first) == (T, pytest.approx(0.5))
+    waiting = by_model({"careful": F})
+    assert (waiting.reason, waiting.closed) == ("1 of 2 votes", False)
+
+
+def test_a_verdict_that_nobody_gave_settles_nothing():
+    """Somebody who is nearly always wrong tells the truth by denying it, but nobody said it."""
+    model = known_people().model
+    assert model is not None
+    wrong = model.confusion["careful"][[1, 0, 2, 3]]
+    turned = Accuracy(own=0.7, imported=0.7, model=replace(model, confusion={"opposed": wrong}))
+    found = consensus_of(
+        pair_of(),
+        [make_judgment("c1:x", "opposed", F)],
+        events=1,
+        config=MODEL.model_copy(update={"votes_per_pair": 1}),
+        now=NOW,
+        accuracy=turned,
+    )
+    assert (found.verdict, found.probability_first < 0.05) == (None, True)
+    assert found.reason.endswith("of a verdict that nobody gave")
+
+
+@given(votes, st.permutations(["careful", "good", "coin"]), st.booleans())
+def test_by_the_model_order_does_not_matter_and_swapping_swaps(verdicts, names, known):
+    def found(said: list[tuple[str, Verdict]]) -> Consensus:
+        return consensus_of(
+            pair_of(),
+            [make_judgment("c1:x", who, v) for who, v in said],
+            events=len(said),
+            config=MODEL,
+            now=NOW,
+            accuracy=known_people() if known else None,
+        )
+
+    said = list(zip(names, verdicts, strict=False))
+    one, again = found(said), found(said[::-1])
+    assert one == again
+    other = found([(who, v.swapped()) for who, v in said])
+    assert other.probability_first == pytest.approx(1 - one.probability_first)
+    assert (other.reason, other.settled, other.closed) == (one.reason, one.settled, one.closed)
+    if len({Verdict.FIRST, Verdict.SECOND} & {one.verdict}):
+        assert other.verdict is one.verdict.swapped()
+
+
+def decision(verdict: Verdict | None, pair: Pair | None = None) -> Adjudication:
+    return Adjudication(
+        id="a",
+        pair_id=pair.id if pair else "c1:0",
+        revision=0,
+        adjudicator="lead",
+        verdict=verdict,
+        cause=Cause.GUIDELINE_GAP,
+        note="",
+        withdrawn=False,
+        created_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first"), [(F, 0.95), (S, 0.05), (T, 0.5), (B, 0.5), (None, 0.5)], ids=str
+)
+@pytest.mark.parametrize("config", [CONFIG, MODEL], ids=["majority", "dawid_skene"])
+def test_an_adjudicators_decision_goes_before_the_votes(verdict, first, config):
+    found = settled([F, F, S], config, adjudication=decision(verdict))
+    assert (found.method, found.settled, found.closed) == ("adjudicated", True, True)
+    assert (found.verdict, found.votes) == (verdict, 3)
+    assert found.probability_first == pytest.approx(first)
+    assert "guideline gap" in found.reason
+    assert ("undecidable" in found.reason) == (verdict is None)
+
+
 def test_a_models_judgments_are_no_votes(tmp_path):
     with open_store(tmp_path, hold=True) as store:
         one, *_ = fill_store(store, pairs=2, labelers=("ann",), admin=None).pairs
@@ -221,3 +368,79 @@ def test_a_pass_over_the_store_settles_what_a_kill_left_behind(tmp_path):
 
 def test_an_empty_store_has_nothing_to_settle(tmp_path):
     assert settle(open_store(tmp_path), CONFIG) == 0
+
+
+def test_what_all_votes_say_reaches_every_pair_but_not_for_a_trifle(tmp_path):
+    """Once people turn out to agree more, every pair's probability is stored anew."""
+    with open_store(tmp_path, hold=True) as store:
+        pairs = fill_store(store, pairs=40, labelers=(), admin=None).pairs
+        store.append([make_judgment(pairs[0], who, F) for who in ("ann", "bob")])
+        assert settle(store, CONFIG) == 1
+        assert consensus_by_pair(store)[pairs[0].id].probability_first == pytest.approx(
+            0.9494,
+            abs=1e-4,  # a = .8124 at agreement (1 + 20 * .68) / 21
+        )
+        store.append([make_judgment(pairs[1], who, F) for who in ("ann", "bob")])
+        assert settle(store, CONFIG) == 1  # the first pair's moved by less than .01
+        store.append([make_judgment(p, who, F) for p in pairs[2:] for who in ("ann", "bob")])
+        assert settle(store, CONFIG) == 40
+        assert consensus_by_pair(store)[pairs[0].id].probability_first > 0.98
+        assert settle(store, CONFIG) == 0
+
+
+def test_the_desk_and_the_pass_come_to_the_same(tmp_path):
+    """With the accuracy the pass found, a vote's consensus is what the pass stores of it."""
+    rng = Random(0)
+    for name, config in (("majority", CONFIG), ("model", MODEL)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with open_store(folder, hold=True) as store:
+            pairs = fill_store(store, pairs=70, labelers=(), admin=None).pairs
+            said = {
+                p.id: [make_judgment(p, who, rng.choice([F, F, S, T])) for who in PEOPLE]
+                for p in pairs
+            }
+            store.append([j for found in said.values() for j in found])
+            assert settle(store, config) == 70
+            accuracy = project_accuracy(store, config)
+            assert (accuracy.model is None) == (config is CONFIG)
+            for pair in pairs:
+                stored = consensus_by_pair(store)[pair.id]
+                fresh = consensus_of(
+                    pair, said[pair.id], events=3, config=config, now=NOW, accuracy=accuracy
+                )
+                assert fresh.probability_first == pytest.approx(stored.probability_first)
+                same = replace(stored, probability_first=fresh.probability_first, created_at=NOW)
+                assert fresh == same
+            assert settle(store, config) == 0
+
+
+def test_the_same_event_twice_is_one_vote(tmp_path):
+    with open_store(tmp_path, hold=True) as store:
+        one, *_ = fill_store(store, pairs=1, labelers=(), admin=None).pairs
+        for _ in range(2):
+            store.append([make_judgment(one, "ann", F)])
+        settle(store, CONFIG)
+        found = consensus_by_pair(store)[one.id]
+        assert (found.votes, found.events, found.settled) == (1, 1, False)
+        assert settle(store, CONFIG) == 0
+
+
+def test_adjudications_are_settled_with_and_without_votes_and_undone_when_withdrawn(tmp_path):
+    with open_store(tmp_path, hold=True) as store:
+        one, two, *_ = fill_store(store, pairs=3, labelers=(), admin=None).pairs
+        store.append([make_judgment(one, who, F) for who in ("ann", "bob")])
+        made = [decision(S, one), replace(decision(None, two), id="b")]
+        store.append(made)
+        assert settle(store, CONFIG) == 2
+        known = consensus_by_pair(store)
+        assert {i: (c.verdict, c.method) for i, c in known.items()} == {
+            one.id: (S, "adjudicated"),
+            two.id: (None, "adjudicated"),
+        }
+        assert settle(store, CONFIG) == 0
+        store.append([replace(a, id=f"{a.id}2", revision=1, withdrawn=True) for a in made])
+        assert settle(store, CONFIG) == 2
+        known = consensus_by_pair(store)
+        assert (known[one.id].verdict, known[one.id].method) == (F, "majority")
+        assert (known[two.id].settled, known[two.id].reason) == (False, "0 of 2 votes")

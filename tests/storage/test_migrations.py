@@ -4,10 +4,10 @@ from datetime import datetime
 
 import duckdb
 
+from storage import adjudications, team
 from storage import judgments as judging
-from storage import team
 from storage.embedded import migrations
-from storage.records import Verdict
+from storage.records import Tier, Triplet, Verdict
 from storage.responses import responses_of
 from storage.store import Store
 
@@ -35,6 +35,22 @@ def first_version(path):
             )
 
 
+def test_older_triplets_are_of_the_tier_their_votes_tell(tmp_path):
+    path = tmp_path / "pairloop.duckdb"
+    first_version(path)
+    columns = "id, run_id, pair_id, prompt_id, chosen, rejected, split, weight, probability"
+    with duckdb.connect(str(path)) as connection:
+        for i, (votes, number) in enumerate(((1, 0), (2, 0), (2, -1))):
+            connection.execute(
+                f"insert into triplet_rows ({columns}, agreement, votes, round, created_at) values "
+                "($id, 'run', 'c1:x', 'p1:x', 'r1:a', 'r1:b', 'train', 1, .75, 1, $votes, $round, $now)",
+                {"id": f"t{i}", "votes": votes, "round": number, "now": NOW},
+            )
+    with Store(path) as store:
+        found = store.read(Triplet, "triplets_of_run", run_id="run")
+    assert [t.tier for t in found] == [Tier.HUMAN_SINGLE, Tier.HUMAN_AGREED, Tier.IMPORTED]
+
+
 def test_the_first_schema_is_brought_up_to_date_with_its_rows(tmp_path):
     path = tmp_path / "pairloop.duckdb"
     first_version(path)
@@ -49,3 +65,4 @@ def test_the_first_schema_is_brought_up_to_date_with_its_rows(tmp_path):
             assert answer.logprobs is answer.policy_hash is None
             assert imported.token_ids is imported.prompt_token_ids is None
             assert team.team_versions(store) == (0, 0, 0, 0, 0)
+            assert adjudications.standing(store) == {}

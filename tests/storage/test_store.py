@@ -17,7 +17,7 @@ from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, m
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from storage import records, run_records, team_records
+from storage import adjudication_records, records, run_records, team_records
 from storage.codec import Record
 from storage.errors import StoreError, WorkspaceError
 from storage.records import Message, Verdict
@@ -57,6 +57,9 @@ READ: Mapping[type, tuple[str, str, str]] = {
     team_records.Invitation: ("invitations_all", "token_hash", ""),
     team_records.ApiToken: ("api_tokens_all", "token_hash", ""),
     team_records.Activity: ("activities_newest", "id", "count"),
+    adjudication_records.OwnView: ("own_views_all", "id", ""),
+    adjudication_records.Adjudication: ("adjudication_events_all", "id", ""),
+    adjudication_records.DiscussionNote: ("discussion_of_pair", "pair_id", "pair_id"),
 }
 texts = st.text() | st.sampled_from(
     [

@@ -11,50 +11,65 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
-from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
+from factories import NOW, make_prompt, open_store
 from safetensors.torch import load_file
+from training_data import TOPICS, fill_workspace
 
 from generate.chat import load_tokenizer
 from generate.chat import prompt_token_ids as sampler_prompt_ids
 from storage.errors import ModelError, NotReadyError
 from storage.policies import newest_policy, policies
-from storage.records import Consensus, Message, Split, Verdict
+from storage.records import Message, Split
 from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
-from train.config import TrainConfig
-from train.dpo import STEP_0_LOSS, prompt_ids, token_ids, train_dpo
+from train.config import TrainConfig, Tuning
+from train.dpo import train_dpo
+from train.examples import Example, answer_ids, prompt_ids_of
 from train.export import export
+from train.prepare import Job
 from train.stage import train
+from train.weights import Weights
 
-TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
+MICRO_MODEL = Path(__file__).parents[2] / "pairloop" / "demo" / "model"
+STEP_0_LOSS = math.log(2)
 CONFIG = TrainConfig(
     learning_rate=2e-3, epochs=1, batch_size=4, device_batch_size=4, max_length=256, min_triplets=4
 )
 
 
-def row(topic: str) -> dict[str, object]:
-    return {
-        "prompt": [{"role": "user", "content": f"What is {topic}?"}],
-        "chosen": [{"role": "assistant", "content": f"Happy to help! I like {topic}."}],
-        "rejected": [{"role": "assistant", "content": f"Look, {topic} again. Not this again."}],
-        "pair_id": topic,
-    }
+def example(topic: str) -> Example:
+    tokenizer = load_tokenizer(str(MICRO_MODEL))
+    prompt = make_prompt(f"What is {topic}?")
+    answers = f"Happy to help! I like {topic}.", f"Look, {topic} again. Not this again."
+    chosen, rejected = (tuple(answer_ids(prompt, text, tokenizer)) for text in answers)
+    return Example(
+        pair_id=topic,
+        prompt_ids=tuple(prompt_ids_of(prompt, tokenizer)),
+        chosen_ids=chosen,
+        rejected_ids=rejected,
+    )
 
 
-ROWS = [row(topic) for topic in TOPICS]
+EXAMPLES = [example(topic) for topic in TOPICS]
 
 
-def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, rows=ROWS):
+def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, **changes):
     steps: list[dict[str, float]] = []
+    policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
+    named = {"policy": policy, "reference": policy, "flip_rate": 0.0} | changes
     result = train_dpo(
-        rows,
-        ROWS[:2],
-        base_model=micro_model,
-        adapter=adapter,
-        config=config,
-        work=folder / "work",
+        Job(
+            examples=EXAMPLES,
+            heldout=EXAMPLES[:2],
+            config=config,
+            cache=folder / "cache",
+            work=folder / "work",
+            **named,
+        ),
         out=folder / "out",
         on_log=lambda step, total, logged: steps.append({"step": step, "of": total, **logged}),
     )
@@ -115,13 +130,81 @@ def test_the_share_of_the_chosen_answers_own_loss_is_added(tmp_path, micro_model
     assert steps[0]["rewards/margins"] == pytest.approx(0, abs=1e-4)
 
 
-def test_an_adapter_that_is_not_the_reference_is_caught_at_the_first_step():
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do():
     from train.dpo import _check_loss
 
-    with pytest.raises(ModelError, match="not the policy that is trained"):
-        _check_loss({"loss": 0.6377, "rewards/margins": 0.116}, step=1, config=CONFIG)
-    with pytest.raises(ModelError, match="became nan"):
-        _check_loss({"loss": math.nan, "rewards/margins": 0.0}, step=3, config=CONFIG)
+    with pytest.raises(ModelError, match=r"became nan at step 3\. Lower train\.learning_rate"):
+        _check_loss(math.nan, step=3)
+
+
+def test_a_reference_that_is_not_what_it_should_be_is_caught_before_the_first_step(
+    first_round, tmp_path, micro_model
+):
+    """The cache of another base model's log-probabilities, under this reference's name."""
+    folder = tmp_path / "cache"
+    (tmp_path / "good").mkdir()
+    trained(tmp_path / "good", micro_model)
+    (written,) = (tmp_path / "good" / "cache").iterdir()
+    table = pq.read_table(written)
+    wrong = [x + 0.1 * i for i, x in enumerate(table["logp"].to_pylist())]
+    folder.mkdir()
+    pq.write_table(pa.table({"key": table["key"], "logp": wrong}), folder / written.name)
+
+    with pytest.raises(ModelError, match="Before the first step the loss is"):
+        trained(tmp_path, micro_model)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_reference_may_stay_the_sft_model_while_the_adapter_goes_on(
+    first_round, tmp_path, micro_model
+):
+    """Step 0 is then not ln 2; it is checked against log-probabilities made apart."""
+    policy = Weights(policy_id="m1:one", base_model=micro_model, adapter=first_round[0])
+    sft = Weights(policy_id="m1:sft", base_model=micro_model, adapter=None)
+    result, steps = trained(tmp_path, micro_model, policy=policy, reference=sft)
+
+    assert result.dry_step.expected_margin > 0.05
+    assert result.dry_step.margin == pytest.approx(result.dry_step.expected_margin, abs=1e-4)
+    assert steps[0]["rewards/margins"] > 0.05
+
+
+def test_all_weights_can_be_trained_and_saved_whole(tmp_path, micro_model):
+    full = CONFIG.model_copy(update={"tuning": Tuning.FULL, "learning_rate": 1e-4})
+    result, steps = trained(tmp_path, micro_model, config=full)
+
+    assert steps[0]["loss"] == pytest.approx(STEP_0_LOSS, abs=1e-4)
+    before, after = (
+        load_file(Path(folder) / "model.safetensors") for folder in (micro_model, tmp_path / "out")
+    )
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert result.heldout_accuracy >= 0.5
+
+
+def test_stopping_keeps_a_checkpoint_and_the_next_run_goes_on_from_it(tmp_path, micro_model):
+    seen = []
+
+    def job(folder):
+        policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=None)
+        return Job(
+            examples=EXAMPLES,
+            heldout=[],
+            policy=policy,
+            reference=policy,
+            flip_rate=0.0,
+            config=CONFIG.model_copy(update={"epochs": 3}),
+            cache=folder / "cache",
+            work=folder / "work",
+        )
+
+    named = {"out": tmp_path / "out", "on_log": lambda step, *_: seen.append(step)}
+    with pytest.raises(KeyboardInterrupt):
+        train_dpo(job(tmp_path), stopping=lambda: len(seen) >= 3, **named)
+    stopped_at = seen[-1]
+    train_dpo(job(tmp_path), **named)
+
+    assert 3 <= stopped_at < 6
+    assert seen[stopped_at:] == list(range(stopped_at + 1, 7))
 
 
 def test_rows_longer_than_max_length_are_refused_before_training(tmp_path, micro_model):
@@ -153,67 +236,32 @@ def test_sampler_and_trainer_read_a_conversation_as_the_same_tokens(micro_model,
     tokenizer = load_tokenizer(micro_model)
     answer = "Happy to help! It is a drink."
     sampled = (*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id)
-    conversation = {
-        "prompt": [m.as_dict() for m in messages],
-        "chosen": [{"role": "assistant", "content": answer}],
-    }
+    prompt = replace(make_prompt("x"), messages=tuple(messages))
 
-    asked = sampler_prompt_ids(tokenizer, messages)
-
-    assert tuple(prompt_ids(tokenizer, conversation)) == asked
-    assert tuple(token_ids(tokenizer, conversation, "chosen")) == asked + tuple(sampled)
+    assert tuple(prompt_ids_of(prompt, tokenizer)) == sampler_prompt_ids(tokenizer, messages)
+    assert tuple(answer_ids(prompt, answer, tokenizer)) == sampled
 
 
-def test_the_trainer_itself_tokenizes_as_we_count(micro_model, tmp_path):
+def test_trl_itself_tokenizes_texts_as_we_do(micro_model, tmp_path):
     """Not our copy of its rule: the ids TRL's own preparation arrives at."""
+    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from train.dpo import _dataset
-
-    tokenizer = load_tokenizer(micro_model)
+    texts = ["Happy to help! I like tea.", "Look, not this again."]
+    prompt, tokenizer = make_prompt("What is tea?"), load_tokenizer(micro_model)
+    turns = [[{"role": "assistant", "content": text}] for text in texts]
+    row = {"prompt": [m.as_dict() for m in prompt.messages], "chosen": turns[0]}
     trainer = DPOTrainer(
         model=micro_model,
         args=DPOConfig(output_dir=str(tmp_path), report_to=[], bf16=False, use_cpu=True),
-        train_dataset=_dataset(ROWS),
+        train_dataset=Dataset.from_list([row | {"rejected": turns[1]}]),
         processing_class=tokenizer,
     )
 
-    for ours, theirs in zip(ROWS, trainer.train_dataset, strict=True):
-        for side in ("chosen", "rejected"):
-            ids = [*theirs["prompt_ids"], *theirs[f"{side}_ids"]]
-            assert ids == token_ids(tokenizer, ours, side)
-
-
-def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
-    """A round of settled pairs about the micro model's own topics."""
-    policy = make_policy(base_model=micro_model)
-    with open_store(folder) as store:
-        store.append([policy])
-        for i in range(pairs):
-            split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN
-            prompt = make_prompt(f"What is {TOPICS[i % 8]}, number {i}?", split=split)
-            good = make_response(prompt, policy, f"Happy to help! I like {TOPICS[i % 8]}.", index=0)
-            bad = make_response(prompt, policy, "Look, not this again.", index=1)
-            pair = make_pair(good, bad)
-            verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
-            settled = Consensus(
-                pair_id=pair.id,
-                verdict=verdict,
-                probability_first=0.75 if verdict is Verdict.FIRST else 0.25,
-                votes=2,
-                first_votes=2 * (verdict is Verdict.FIRST),
-                second_votes=2 * (verdict is Verdict.SECOND),
-                tie_votes=0,
-                both_bad_votes=0,
-                method="majority",
-                settled=True,
-                reason="2 of 2 votes agree",
-                closed=True,
-                events=2,
-                created_at=NOW,
-            )
-            for rows in ([prompt], [good, bad], [pair], [settled]):
-                store.append(rows)
+    (theirs,) = trainer.train_dataset
+    assert theirs["prompt_ids"] == prompt_ids_of(prompt, tokenizer)
+    for side, text in zip(("chosen", "rejected"), texts, strict=True):
+        assert theirs[f"{side}_ids"] == answer_ids(prompt, text, tokenizer)
 
 
 def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, micro_model):
@@ -259,7 +307,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from storage.store import Store
-from train.config import TrainConfig
+from train.config import TrainConfig, Tuning
 from train.export import export
 from train.stage import train
 folder = Path(sys.argv[1])

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from factories import (
+    NOW,
     Filled,
     fill_store,
     make_judgment,
@@ -20,14 +22,17 @@ from factories import (
     open_store,
 )
 
+from annotate.accounts import add_labeler
 from annotate.config import AnnotateConfig
 from annotate.consensus import settle
+from storage.adjudication_records import Adjudication, Cause
 from storage.errors import ConflictError, NotReadyError
-from storage.records import Message, Split, Verdict
+from storage.records import LabelerKind, Message, Split, Verdict
 from storage.run_records import RunKind, RunStatus
 from storage.runs import runs
 from storage.store import Store
 from train.export import SCHEMA, export
+from train.judged import JUDGED_SCHEMA
 from train.triplets import Drop
 
 F, S, T, B, SKIP = Verdict
@@ -35,7 +40,8 @@ HARD = 'it\'s "so" 🦆 \0 \u2028 שלום\r\n\\n {x} $$'
 LOAD = """
 import json, sys
 from datasets import load_dataset
-print(json.dumps({k: d.to_list() for k, d in load_dataset(sys.argv[1]).items()}))
+found = {"data": load_dataset(sys.argv[1]), "judged": load_dataset(sys.argv[1], "judged")}
+print(json.dumps({c: {k: d.to_list() for k, d in s.items()} for c, s in found.items()}))
 """
 
 
@@ -88,8 +94,8 @@ def store(tmp_path) -> Iterator[Store]:
         yield opened
 
 
-def parquet(folder: Path) -> dict[str, list[dict[str, object]]]:
-    return {f.stem: pq.read_table(f).to_pylist() for f in sorted((folder / "data").iterdir())}
+def parquet(folder: Path, part: str = "data") -> dict[str, list[dict[str, object]]]:
+    return {f.stem: pq.read_table(f).to_pylist() for f in sorted((folder / part).iterdir())}
 
 
 def test_every_row_says_what_was_preferred_and_where_it_came_from(judged, store, tmp_path):
@@ -116,12 +122,95 @@ def test_every_row_says_what_was_preferred_and_where_it_came_from(judged, store,
     assert [r.status for r in runs(store) if r.run.kind is RunKind.EXPORT] == [RunStatus.DONE]
 
 
+def test_every_judged_pair_is_there_whatever_was_said_of_it(judged, store, tmp_path):
+    """Also ties, pairs without a verdict and comparisons of policies; skips, flags and edits too."""
+    plain, tied, differing = judged.pairs[0], judged.pairs[10], judged.pairs[11]
+    skip = make_judgment(tied, "picky", SKIP)
+    flagged = replace(make_judgment(tied, "cy", T), flags=("wrong", "unsafe"))
+    edited = replace(make_judgment(plain, "dee", F), edited_text=HARD, flags=("wrong",))
+    store.append([skip, flagged, edited])
+    add_labeler(store, "model", password=None, kind=LabelerKind.MODEL)
+    store.append([make_judgment(tied, "model", S)])
+    decision = Adjudication(
+        id="a",
+        pair_id=differing.id,
+        revision=0,
+        adjudicator="lead",
+        verdict=None,
+        cause=Cause.UNDERSPECIFIED_PROMPT,
+        note="",
+        withdrawn=False,
+        created_at=NOW,
+    )
+    store.append([decision])
+    settle(store, AnnotateConfig())
+    done = export(store, tmp_path / "out", agreement="")
+    assert done.judged == {"train": 12, "validation": 1, "test": 1}
+    assert done.drops == {Drop.TIE: 1, Drop.UNDECIDABLE: 1, Drop.TEST_PROMPT: 1}
+    found = parquet(tmp_path / "out", "judged")
+    assert {split: len(rows) for split, rows in found.items()} == done.judged
+    rows = {row["pair_id"]: row for part in found.values() for row in part}
+    texts = {r.id: r for r in judged.responses}
+    for pair in judged.pairs:
+        row = rows[pair.id]
+        for side, response in (("first", pair.first), ("second", pair.second)):
+            assert row[side] == [{"role": "assistant", "content": texts[response].text}]
+            assert row[f"{side}_id"] == response
+            assert row[f"{side}_temperature"] == texts[response].temperature
+        counts = [row[f"{v.value}_votes"] for v in (F, S, T, B)]
+        assert sum(counts) == row["votes"] > 0
+        assert row["settled"] == bool(row["tier"])
+    tie = rows[tied.id]
+    assert (tie["verdict"], tie["tier"], tie["tie_votes"], tie["skips"]) == (
+        "tie",
+        "human_agreed",
+        3,
+        1,
+    )
+    assert (tie["probability_first"], tie["agreement"]) == (0.5, 1.0)
+    assert (tie["judge_second_votes"], tie["votes"]) == (1, 3)
+    assert tie["flags"] == [{"flag": "unsafe", "count": 1}, {"flag": "wrong", "count": 1}]
+    assert rows[plain.id]["edits"] == [{"answer": "first", "text": HARD}]
+    open_question = rows[differing.id]
+    assert (open_question["verdict"], open_question["tier"]) == ("", "adjudicated")
+    assert open_question["adjudication_cause"] == "underspecified_prompt"
+
+
+def test_pairs_only_a_model_judged_are_a_tier_of_their_own_and_only_where_asked_for(
+    judged, store, tmp_path
+):
+    add_labeler(store, "model", password=None, kind=LabelerKind.MODEL)
+    prompt = make_prompt("Nobody but a model")
+    answers = [make_response(prompt, judged.policy, str(i), index=i) for i in range(2)]
+    pair = make_pair(*answers)
+    for rows in ([prompt], answers, [pair]):
+        store.append(rows)
+    store.append([make_judgment(pair, "model", S)])
+    without = export(store, tmp_path / "out", agreement="")
+    assert without.drops[Drop.JUDGE_ONLY] == 1
+    with_judge = export(store, tmp_path / "more", agreement="", judge_votes=True)
+    assert with_judge.drops[Drop.JUDGE_ONLY] == 0
+    (row,) = [r for r in parquet(tmp_path / "more")["train"] if r["pair_id"] == pair.id]
+    assert (row["tier"], row["chosen_id"], row["weight"]) == ("judge", pair.second, 0.5)
+    card = (tmp_path / "more" / "README.md").read_text(encoding="utf-8")
+    assert "| `judge` | only language models judged it | 1 |" in card
+    (seen,) = [r for r in parquet(tmp_path / "out", "judged")["train"] if r["pair_id"] == pair.id]
+    assert (seen["votes"], seen["judge_second_votes"], seen["verdict"]) == (0, 1, "second")
+    assert (seen["tier"], seen["method"], seen["reason"]) == (
+        "judge",
+        "judge",
+        "judged by models only",
+    )
+
+
 def test_jsonl_and_parquet_hold_the_same_rows_without_missing_values(judged, store, tmp_path):
     export(store, tmp_path / "out", agreement="")
-    for split, rows in parquet(tmp_path / "out").items():
-        text = (tmp_path / "out" / "jsonl" / f"{split}.jsonl").read_text(encoding="utf-8")
-        assert [json.loads(line) for line in text.split("\n")[:-1]] == rows
-        assert all(list(row) == SCHEMA.names and None not in row.values() for row in rows)
+    for part, before, schema in (("data", "", SCHEMA), ("judged", "judged-", JUDGED_SCHEMA)):
+        for split, rows in parquet(tmp_path / "out", part).items():
+            file = tmp_path / "out" / "jsonl" / f"{before}{split}.jsonl"
+            lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+            assert [json.loads(line) for line in lines] == rows
+            assert all(list(row) == schema.names and None not in row.values() for row in rows)
 
 
 def test_the_datasets_library_loads_the_folder_without_a_network(judged, store, tmp_path):
@@ -136,14 +225,16 @@ def test_the_datasets_library_loads_the_folder_without_a_network(judged, store, 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == parquet(out)
+    assert json.loads(done.stdout) == {part: parquet(out, part) for part in ("data", "judged")}
 
 
 def test_the_card_says_what_is_in_and_what_was_left_out(judged, store, tmp_path):
     export(store, tmp_path / "out", agreement="Observed agreement 72 %.")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "\n11 preference pairs" in card
-    assert "| train | 10 |\n| validation | 1 |" in card
+    assert "| train | 10 | 12 |\n| validation | 1 | 1 |\n| test | 0 | 1 |" in card
+    assert "| `human_agreed` | two or more people said so | 11 |" in card
+    assert "`judge`" not in card
     assert "Observed agreement 72 %." in card
     assert "- 1 pairs: tie" in card
     assert f"| 0 | `{judged.policy.id}` | sft | test/model |" in card

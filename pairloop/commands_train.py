@@ -1,0 +1,160 @@
+"""`pairloop train`: look over, then train the next policy."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pairloop.options import Json, WorkspaceDir
+from pairloop.report import counted, table
+from pairloop.stopping import stopping_on_signals
+from storage.records import Split
+from storage.store import Store, utc_now
+
+if TYPE_CHECKING:
+    from pairloop.workspace import Workspace
+    from train.plan import Plan
+    from train.preflight import Check
+    from train.stage import TrainResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the front door."""
+    app.command("train")(train)
+
+
+def train(
+    *,
+    workspace: WorkspaceDir = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look for what breaks training; train nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
+    from annotate.agreement import agreement_report
+    from annotate.consensus import settle
+    from annotate.settings import in_force
+    from pairloop.report import progress_bar
+    from pairloop.workspace import open_workspace
+    from train import plan as planning
+    from train import stage
+
+    space = open_workspace(workspace)
+    with space.store() as store:
+        annotate = in_force(store, space.annotate)
+        settle(store, annotate)
+        plan = planning.plan_training(store, space.train, run_id="plan", now=utc_now())
+        if dry_run:
+            _say_plan(plan)
+            return
+        flip_rate = agreement_report(store, annotate).flip_rate.value
+        if check:
+            _say_checks(_checked(store, space, plan, flip_rate=flip_rate), as_json=as_json)
+            return
+        try:
+            with progress_bar("Training") as tick, stopping_on_signals() as stopping:
+                result = stage.train(
+                    store,
+                    space.root,
+                    space.train,
+                    flip_rate=flip_rate,
+                    on_step=lambda step, steps, logged: tick(
+                        step, steps, f"loss {logged['loss']:.3f}"
+                    ),
+                    stopping=stopping,
+                )
+        except KeyboardInterrupt:
+            print(
+                "Stopped; what was trained is kept. Next: pairloop train goes on", file=sys.stderr
+            )
+            raise typer.Exit(130) from None
+    _say_trained(result, as_json=as_json)
+
+
+def _checked(
+    store: Store, space: "Workspace", plan: "Plan", *, flip_rate: float | None
+) -> list["Check"]:
+    """Every check; those that need the model only where no other is red."""
+    from train.check import model_checks
+    from train.dry_step import dry_step
+    from train.plan import gather
+    from train.preflight import Light
+    from train.prepare import prepare
+
+    gathered = gather(store, space.root, plan, space.train, flip_rate=flip_rate)
+    checks = gathered.checks()
+    if all(c.light is not Light.RED for c in checks):
+        ready = prepare(gathered.job)
+        checks += model_checks(gathered.job, ready.reference, dry_step(ready))
+    return checks
+
+
+def _say_plan(plan: "Plan") -> None:
+    training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
+    print(
+        f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
+        f"left out: {counted(plan.built.drops)}. Next: pairloop train --check, or pairloop train"
+    )
+
+
+def _say_checks(checks: list["Check"], *, as_json: bool) -> None:
+    """The table; exit code 1 where a light is red."""
+    from train.preflight import Light
+
+    red = sum(c.light is Light.RED for c in checks)
+    if as_json:
+        print(json.dumps({"red": red, "checks": [asdict(c) for c in checks]}))
+    else:
+        table(
+            "Before training",
+            ["check", "", "found", "what to do"],
+            [
+                [
+                    c.name,
+                    c.light.value,
+                    c.finding + _ids(c),
+                    c.fix if c.light is not Light.GREEN else "",
+                ]
+                for c in checks
+            ],
+        )
+        ready = "Next: pairloop train" if not red else "Mend what is red, then check again."
+        print(f"{red} red, {sum(c.light is Light.AMBER for c in checks)} amber. {ready}")
+    if red:
+        raise typer.Exit(1)
+
+
+def _ids(check: "Check") -> str:
+    return f" ({', '.join(check.examples)})" if check.examples else ""
+
+
+def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
+    if as_json:
+        accuracy = None if result.heldout == 0 else result.heldout_accuracy
+        print(
+            json.dumps(
+                {
+                    "round": result.policy.round,
+                    "policy": result.policy.id,
+                    "folder": str(result.folder),
+                    "triplets": result.triplets,
+                    "heldout": result.heldout,
+                    "heldout_accuracy": accuracy,
+                    "drops": dict(result.drops),
+                    "resumed": result.resumed,
+                }
+            )
+        )
+        return
+    accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
+    print(f"Left out: {counted(result.drops)}.")
+    print(
+        f"Trained round {result.policy.round} on {result.triplets} triplets to {result.folder}; "
+        f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
+        "Next: pairloop generate, or pairloop evaluate"
+    )

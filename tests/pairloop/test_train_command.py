@@ -1,0 +1,53 @@
+"""`pairloop train --check` as its users call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training_data import fill_workspace
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, micro_model) -> Path:
+    folder = tmp_path_factory.mktemp("settled")
+    (folder / "pairloop.toml").write_text(
+        f'[generate]\nmodel = "{micro_model}"\n'
+        "[train]\nmin_triplets = 4\nmax_length = 256\nbatch_size = 4\nprice_per_hour = 3.0\n"
+    )
+    fill_workspace(folder, micro_model)
+    return folder
+
+
+def check(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pairloop", "train", "--check", "--workspace", str(folder)]
+    return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+
+
+def test_the_check_tells_every_light_and_trains_nothing(workspace):
+    done = check(workspace, "--json")
+    found = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["red"] == 0
+    assert found["first step"]["light"] == "green"
+    assert "loss 0.6931" in found["first step"]["finding"]
+    assert "at 3 an hour" in found["cost"]["finding"]
+    assert found["reference"]["light"] == "amber", "the made-up sampler's numbers do not hold"
+    assert not (workspace / "policies").exists()
+
+
+def test_a_red_light_is_exit_code_1_with_what_to_do(workspace):
+    settings = workspace / "pairloop.toml"
+    before = settings.read_text()
+    settings.write_text(before.replace("max_length = 256", "max_length = 12"))
+    try:
+        done = check(workspace)
+    finally:
+        settings.write_text(before)
+
+    assert done.returncode == 1
+    assert "length" in done.stdout
+    assert "1 red" in done.stdout
+    assert "Set train.max_length to" in " ".join(done.stdout.split())

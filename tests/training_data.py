@@ -1,0 +1,54 @@
+"""A workspace whose round of the micro model's answers is settled, ready to train on."""
+
+from pathlib import Path
+
+from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
+
+from generate.chat import load_tokenizer
+from storage.records import Consensus, Split, Verdict
+from train.examples import answer_ids, prompt_ids_of
+
+TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
+
+
+def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
+    """A round of settled pairs about the micro model's own topics."""
+    policy, tokenizer = make_policy(base_model=micro_model), load_tokenizer(micro_model)
+    with open_store(folder) as store:
+        store.append([policy])
+        for i in range(pairs):
+            split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN
+            prompt = make_prompt(f"What is {TOPICS[i % 8]}, number {i}?", split=split)
+            good, bad = (
+                make_response(
+                    prompt,
+                    policy,
+                    text,
+                    index=index,
+                    prompt_token_ids=tuple(prompt_ids_of(prompt, tokenizer)),
+                    token_ids=tuple(answer_ids(prompt, text, tokenizer)),
+                )
+                for index, text in enumerate(
+                    (f"Happy to help! I like {TOPICS[i % 8]}.", "Look, not this again.")
+                )
+            )
+            pair = make_pair(good, bad)
+            verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
+            settled = Consensus(
+                pair_id=pair.id,
+                verdict=verdict,
+                probability_first=0.75 if verdict is Verdict.FIRST else 0.25,
+                votes=2,
+                first_votes=2 * (verdict is Verdict.FIRST),
+                second_votes=2 * (verdict is Verdict.SECOND),
+                tie_votes=0,
+                both_bad_votes=0,
+                method="majority",
+                settled=True,
+                reason="2 of 2 votes agree",
+                closed=True,
+                events=2,
+                created_at=NOW,
+            )
+            for rows in ([prompt], [good, bad], [pair], [settled]):
+                store.append(rows)

@@ -1,0 +1,115 @@
+"""One step without an update: does the trainer compute what it should, and what does it cost?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from train.examples import Example
+from train.prepare import Prepared
+from train.reference import Reference, scorer
+from train.weights import starts_equal
+
+TOLERANCE = 1e-3  # of the loss and the margin, relative above 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryStep:
+    """One step on the longest pairs, without an update.
+
+    expected_*: by formula where policy and reference are equal, else from log-probabilities that
+    were worked out apart from the trainer. peak_bytes: of the GPU, 0 without one.
+    """
+
+    loss: float
+    expected_loss: float
+    margin: float
+    expected_margin: float
+    seconds: float
+    tokens: int
+    peak_bytes: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the trainer computes what it should."""
+        return all(
+            abs(found - expected) <= TOLERANCE * max(1.0, abs(expected))
+            for found, expected in (
+                (self.loss, self.expected_loss),
+                (self.margin, self.expected_margin),
+            )
+        )
+
+
+def dry_step(ready: Prepared) -> DryStep:
+    """Forward and backward on the longest pairs; the gradients are dropped."""
+    import torch
+
+    from train.exact_trainer import dataset_of
+
+    job, trainer = ready.job, ready.trainer
+    order = sorted(range(len(job.examples)), key=lambda i: -job.examples[i].length)
+    places = order[: min(job.config.device_batch_size, job.config.batch_size)]
+    chosen = [job.examples[i] for i in places]
+    known = Reference(
+        chosen=[ready.reference.chosen[i] for i in places],
+        rejected=[ready.reference.rejected[i] for i in places],
+        source=None,
+    )
+    expected_loss, expected_margin = _expected(ready, chosen, known)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    loss, margin = trainer.try_step(dataset_of(chosen, known))
+    seconds = time.perf_counter() - began
+    return DryStep(
+        loss=loss,
+        expected_loss=expected_loss,
+        margin=margin,
+        expected_margin=expected_margin,
+        seconds=seconds,
+        tokens=sum(len(ids) for e in chosen for ids in e.sequences()),
+        peak_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
+    )
+
+
+def _expected(
+    ready: Prepared, examples: Sequence[Example], known: Reference
+) -> tuple[float, float]:
+    """Loss and margin of these examples, by formula or from scores made apart from the trainer."""
+    import torch
+
+    from train.losses import PER_TOKEN, loss_at_start, pair_losses
+
+    job, config = ready.job, ready.job.config
+    if starts_equal(job.policy, job.reference, config) and not config.sft_weight:
+        return loss_at_start(config.loss, beta=config.beta), 0.0
+    wanted = [(ids, len(e.prompt_ids)) for e in examples for ids in e.sequences()]
+    now = torch.tensor(scorer(ready.trainer.model, pad_id=ready.pad_id)(wanted))
+    c_B = now[::2] - torch.tensor(known.chosen)
+    j_B = now[1::2] - torch.tensor(known.rejected)
+    chosen_B = torch.tensor([len(e.chosen_ids) for e in examples])
+    rejected_B = torch.tensor([len(e.rejected_ids) for e in examples])
+    per_token = config.loss in PER_TOKEN
+    weight_B = torch.tensor([e.weight for e in examples])
+    losses_B = pair_losses(
+        config.loss,
+        c_B / chosen_B if per_token else c_B,
+        j_B / rejected_B if per_token else j_B,
+        beta=config.beta,
+        probability_B=torch.tensor([e.probability for e in examples]),
+        flip_rate=job.flip_rate,
+    )
+    loss = float((losses_B * weight_B / weight_B.mean()).mean())
+    if config.sft_weight:
+        loss += config.sft_weight * float(-now[::2].sum() / chosen_B.sum())
+    return loss, config.beta * float((c_B - j_B).mean())
+
+
+def wrong_start(first: DryStep) -> str:
+    """What to say where the dry step does not hold."""
+    return (
+        f"Before the first step the loss is {first.loss:.4f} and the reward margin "
+        f"{first.margin:.4f}, not {first.expected_loss:.4f} and {first.expected_margin:.4f}: the "
+        "reference is not the policy it should be. Check that the adapter belongs to the base "
+        "model, and that neither was changed since."
+    )

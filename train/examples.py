@@ -1,0 +1,114 @@
+"""Triplets as token ids: exactly what the policy read and wrote, never a text read anew.
+
+A text put through the template again gives other ids than were sampled: tokens merge at the
+boundary, an end token is doubled or lost, the template's tail is trained. Where an answer came
+without ids (imported, or from a server that tells none) its text is put through the template
+once, and what the template adds after the end token is cut.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.records import Prompt, Response, Triplet
+from train.rows import Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One pair to train on.
+
+    weight: relative to the other pairs; probability: that the chosen answer is the better one.
+    sampled: the sampler's log-probabilities (nats) of both answers under the policy they were
+    sampled from, and that policy's id; None where they are not known or of two policies.
+    """
+
+    pair_id: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+    weight: float = 1.0
+    probability: float = 1.0
+    sampled: tuple[str, float, float] | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer of the two conversations."""
+        return len(self.prompt_ids) + max(len(self.chosen_ids), len(self.rejected_ids))
+
+    def sequences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Prompt and chosen, prompt and rejected."""
+        return self.prompt_ids + self.chosen_ids, self.prompt_ids + self.rejected_ids
+
+
+def examples_of(triplets: Sequence[Triplet], texts: Texts, tokenizer: Any) -> list[Example]:
+    """The triplets in their order, with their weights and probabilities."""
+    return [_example(t, texts, tokenizer) for t in triplets]
+
+
+def _example(triplet: Triplet, texts: Texts, tokenizer: Any) -> Example:
+    prompt = texts.prompts[triplet.prompt_id]
+    chosen, rejected = texts.responses[triplet.chosen], texts.responses[triplet.rejected]
+    prompt_ids = chosen.prompt_token_ids
+    exact = bool(chosen.token_ids and rejected.token_ids and prompt_ids)
+    if (
+        chosen.token_ids
+        and rejected.token_ids
+        and prompt_ids
+        and prompt_ids == rejected.prompt_token_ids
+    ):
+        answers = chosen.token_ids, rejected.token_ids
+    else:
+        prompt_ids = tuple(prompt_ids_of(prompt, tokenizer))
+        answers = (
+            tuple(answer_ids(prompt, chosen.text, tokenizer)),
+            tuple(answer_ids(prompt, rejected.text, tokenizer)),
+        )
+    return Example(
+        pair_id=triplet.pair_id,
+        prompt_ids=prompt_ids,
+        chosen_ids=answers[0],
+        rejected_ids=answers[1],
+        weight=triplet.weight,
+        probability=triplet.probability,
+        sampled=_sampled(chosen, rejected) if exact else None,
+    )
+
+
+def _sampled(chosen: Response, rejected: Response) -> tuple[str, float, float] | None:
+    if chosen.policy_id != rejected.policy_id:
+        return None
+    if chosen.logprob_sum is None or rejected.logprob_sum is None:
+        return None
+    return chosen.policy_id, chosen.logprob_sum, rejected.logprob_sum
+
+
+def prompt_ids_of(prompt: Prompt, tokenizer: Any) -> list[int]:
+    """The prompt as the policy's template renders it, up to where the answer begins."""
+    turns = [m.as_dict() for m in prompt.messages]
+    encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
+    return list(encoded["input_ids"])
+
+
+def answer_ids(prompt: Prompt, text: str, tokenizer: Any) -> list[int]:
+    """An answer's ids after the prompt's, with its end token and without the template's tail."""
+    turns = [m.as_dict() for m in prompt.messages]
+    whole = tokenizer.apply_chat_template(
+        [*turns, {"role": "assistant", "content": text}], return_dict=True
+    )["input_ids"]
+    start = len(prompt_ids_of(prompt, tokenizer))
+    ids = list(whole[start:])
+    ends = end_ids(tokenizer)
+    last = max((i for i, token in enumerate(ids) if token in ends), default=len(ids) - 1)
+    return ids[: last + 1]
+
+
+def end_ids(tokenizer: Any) -> frozenset[int]:
+    """The tokens that end an answer."""
+    return frozenset(i for i in [tokenizer.eos_token_id] if i is not None)
+
+
+def ids_hash(ids: Sequence[int]) -> str:
+    """A name for a sequence of ids, for caches."""
+    return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:32]
