@@ -153,10 +153,8 @@ def disable_labeler(store: Store, name: str, *, author: str = COMMAND_LINE) -> N
         known = known_labeler(store, name)
         if not known.active:
             return
-        _store_change(
-            store,
-            replace(known, revision=known.revision + 1, active=False, created_at=utc_now()),
-        )
+        _keep_an_admin(store, known)
+        change_account(store, known, active=False)
     team.note(store, actor=author, action="account disabled", subject=name)
 
 
@@ -166,10 +164,67 @@ def enable_labeler(store: Store, name: str, *, author: str = COMMAND_LINE) -> No
         known = known_labeler(store, name)
         if known.active:
             return
-        _store_change(
-            store, replace(known, revision=known.revision + 1, active=True, created_at=utc_now())
-        )
+        change_account(store, known, active=True)
     team.note(store, actor=author, action="account enabled", subject=name)
+
+
+def change_role(store: Store, name: str, role: Role, *, author: str = COMMAND_LINE) -> None:
+    """Give a person another role: they sign in again, and their API tokens end.
+
+    Raises ConflictError for one's own role and for the only admin's.
+    """
+    if author == name:
+        raise ConflictError("You can't change your own role; another admin can.")
+    with changing:
+        known = known_person(store, name)
+        if known.role is role:
+            return
+        _keep_an_admin(store, known)
+        change_account(store, known, role=role)
+    detail = f"from {known.role.value} to {role.value}"
+    team.note(store, actor=author, action="role changed", subject=name, detail=detail)
+
+
+def change_account(
+    store: Store,
+    known: Labeler,
+    *,
+    role: Role | None = None,
+    active: bool | None = None,
+    password_hash: str | None = None,
+) -> None:
+    """Store what changes of an account, which ends its sessions and API tokens."""
+    changed = replace(
+        known,
+        revision=known.revision + 1,
+        role=known.role if role is None else role,
+        active=known.active if active is None else active,
+        password_hash=known.password_hash if password_hash is None else password_hash,
+        created_at=utc_now(),
+    )
+    _store_change(store, changed)
+
+
+def known_person(store: Store, name: str) -> Labeler:
+    """The account of a person here; raises InputError for models, and those who voted elsewhere."""
+    known = known_labeler(store, name)
+    if known.kind is LabelerKind.MODEL or name.startswith(IMPORTED_LABELER):
+        what = (
+            "a model" if known.kind is LabelerKind.MODEL else "somebody whose votes were imported"
+        )
+        raise InputError(f"{name!r} is {what}, with no account here: no role and no password.")
+    return known
+
+
+def _keep_an_admin(store: Store, leaving: Labeler) -> None:
+    """Raise ConflictError where nobody else is an active admin."""
+    admins = {
+        p.name
+        for p in judging.labelers(store).values()
+        if p.active and p.role is Role.ADMIN and p.kind is LabelerKind.HUMAN
+    }
+    if admins == {leaving.name}:
+        raise ConflictError(f"{leaving.name} is the only admin. Make somebody else an admin first.")
 
 
 def known_labeler(store: Store, name: str) -> Labeler:

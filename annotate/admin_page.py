@@ -24,6 +24,7 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, 
 
     from annotate.admin_access import AdminContext
     from annotate.admin_activity import build_activity_tab
+    from annotate.admin_agreement import build_agreement_tab
     from annotate.admin_gold import build_gold_tab
     from annotate.admin_guidelines import build_guidelines_tab
     from annotate.admin_people import build_people_tab
@@ -36,8 +37,10 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, 
     with gr.Blocks(title="pairloop: admin", analytics_enabled=False) as blocks:
         gr.HTML(_HEADER, apply_default_css=False, js_on_load=None)
         with gr.Tabs():
-            with gr.Tab("Progress & agreement", id="progress"):
+            with gr.Tab("Progress", id="progress"):
                 build_progress_tab(admin, blocks)
+            with gr.Tab("Agreement", id="agreement") as agreement:
+                build_agreement_tab(admin, agreement)
             with gr.Tab("Rounds", id="rounds"):
                 build_rounds_tab(admin, blocks)
             for title, build in (
@@ -54,5 +57,5 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, 
 
 
 _HEADER = """<header class="ad-top"><span class="ad-brand"><i></i><i></i>pairloop</span><h1>Admin</h1>
-<nav><a href="/label/">Label</a><a href="/docs">REST</a>
+<nav><a href="/label/">Label</a><a href="/docs">REST</a><a href="/account">Account</a>
 <form method="post" action="/logout"><button>Sign out</button></form></nav></header>"""

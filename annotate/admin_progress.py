@@ -6,10 +6,12 @@ import gradio as gr
 
 from annotate.admin_access import QUIET, AdminContext
 from annotate.admin_html import Raw, badge, code, section, share_bar, span, table, tile, tiles
-from annotate.charts import Bar, interval_bars, line_chart
+from annotate.charts import interval_bars, line_chart
+from annotate.charts_intervals import Bar
 from annotate.forecast import Forecast
-from annotate.overview import Overview, overview
-from annotate.stats.estimate import Estimate, wilson
+from annotate.overview import Overview, kept_overview
+from annotate.stats.estimate import Estimate
+from storage.intervals import wilson
 from storage.records import LabelerKind
 from storage.summaries import RoundSummary
 
@@ -24,7 +26,7 @@ def build_progress_tab(admin: AdminContext, blocks: Any) -> None:
 
     def show(request: gr.Request) -> str:
         admin.admin(request)
-        return progress_html(overview(admin.store, admin.now), admin.desk.queue_states())
+        return progress_html(kept_overview(admin.store, admin.now), admin.desk.queue_states())
 
     blocks.load(show, None, [seen], **QUIET)
     gr.Timer(10.0).tick(show, None, [seen], **QUIET)

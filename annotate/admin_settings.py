@@ -11,7 +11,7 @@ from annotate.admin_html import said
 from annotate.config import AnnotateConfig, ConsensusRule, Distribution
 from annotate.forecast import wanted_under
 from annotate.label_page import page_file
-from annotate.settings import change
+from annotate.settings import OFF, change
 from annotate.settings_html import TITLES, meaning_html, settings_html
 from storage import team
 
@@ -53,7 +53,7 @@ def build_settings_tab(admin: AdminContext, tab: Any) -> None:
         admin.admin(request)
         now = admin.now
         try:
-            wanted = AnnotateConfig.model_validate(now.model_dump() | _changes(values, now))
+            wanted = AnnotateConfig.model_validate(now.model_dump() | _typed_changes(values, now))
         except ValidationError as error:
             problems = "; ".join(
                 f"{TITLES[str(i['loc'][0])][0]}: {i['msg']}" for i in error.errors()
@@ -66,7 +66,9 @@ def build_settings_tab(admin: AdminContext, tab: Any) -> None:
         author = admin.admin(request)
 
         def act() -> str:
-            changes = _changes(values, admin.now)
+            typed = _typed_changes(values, admin.now)
+            # An emptied field is off; back to the file is a button of its own.
+            changes = {key: OFF if value is None else value for key, value in typed.items()}
             if not changes:
                 return "Nothing differs from what is in force."
             change(admin.store, admin.config, changes, author=author)
@@ -87,7 +89,7 @@ def build_settings_tab(admin: AdminContext, tab: Any) -> None:
 
         return seen(attempt(act))
 
-    def _changes(values: Sequence[Any], now: AnnotateConfig) -> dict[str, Any]:
+    def _typed_changes(values: Sequence[Any], now: AnnotateConfig) -> dict[str, Any]:
         typed = {key: _typed(key, value) for key, value in zip(keys, values, strict=True)}
         return {key: value for key, value in typed.items() if value != getattr(now, key)}
 

@@ -14,11 +14,12 @@ from annotate.config import Distribution
 from annotate.consensus import planned_votes
 from annotate.stats.coefficients import agreement_of
 from annotate.stats.consensus_model import crowd_tests, flip_rate
-from annotate.stats.estimate import Estimate, Floats, Ints
-from annotate.stats.labelers import against_rest, labeler_matrix
-from annotate.stats.votes import Votes, degree_codes, verdict_codes, votes_of
+from annotate.stats.estimate import Estimate, Floats
+from annotate.stats.labelers import against_rest, labeler_matrix, share_of
+from annotate.stats.votes import Votes
+from annotate.votes_table import VotesTable, codes_of, votes_of_table
 from storage import judgments as judging
-from storage.records import IMPORTED_VOTES, Purpose, Side
+from storage.records import IMPORTED_VOTES, Purpose
 from storage.store import Store
 
 FALSE_ALARMS = 0.01  # the chance that the test against the crowd accuses anybody wrongly, in all
@@ -44,6 +45,7 @@ class LabelerAgreement:
     against_rest: Estimate
     kappa: float | None
     left_share: float | None  # of the votes that prefer a side; 0.5 is unbiased
+    preferred_left: Estimate  # the same with its interval
     crowd_votes: int
     crowd_alarm_at: int | None
     crowd_evidence: float | None
@@ -81,29 +83,55 @@ class AgreementReport:
     matrix: Matrix
 
 
-def agreement_report(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedVotes:
+    """Rows of storage.judgments.votes that tell agreement, and how many others do not, by reason."""
+
+    table: pa.Table
+    left_out: dict[str, int]
+
+
+def counted_votes(
     store: Store, config: Distribution, *, round_number: int | None = None
-) -> AgreementReport:
-    """Agreement of people on training and evaluation pairs, of one round or of all.
+) -> CountedVotes:
+    """Votes of people on training and evaluation pairs, of one round or of all.
 
     Tie-breaking votes are left out: they are asked for only where the first ones differ, so
     counting them would make people look less agreed than they are.
     """
     table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
-    table = table.filter(pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
+    left_out = {}
+
+    def keep(reason: str, mask: pa.Array | pa.ChunkedArray) -> None:
+        nonlocal table
+        kept = table.filter(mask)
+        left_out[reason] = table.num_rows - kept.num_rows
+        table = kept
+
+    keep("of_models", pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
     if round_number is not None:
-        table = table.filter(pc.equal(table["round"], round_number))
+        keep("of_other_rounds", pc.equal(table["round"], round_number))
     if config.tie_breaker or config.stop_at is not None:
-        keep = np.asarray(table["place"]) <= _unprompted_votes(table, config)
-        table = table.filter(pa.array(keep, type=pa.bool_()))
-    return report_of(table)
+        unprompted = np.asarray(table["place"]) <= _unprompted_votes(table, config)
+        keep("tie_breaking", pa.array(unprompted, type=pa.bool_()))
+    return CountedVotes(table=table, left_out=left_out)
+
+
+def agreement_report(
+    store: Store, config: Distribution, *, round_number: int | None = None
+) -> AgreementReport:
+    """Agreement of people on training and evaluation pairs, of one round or of all."""
+    return report_of(counted_votes(store, config, round_number=round_number).table)
 
 
 def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
     """The report of a votes table (storage.judgments.votes), all of whose rows count."""
-    pair_N, _ = _codes(table["pair_id"])
-    labeler_N, names = _codes(table["labeler"])
-    votes = _votes(table, pair_N, labeler_N)
+    return report_on(votes_of_table(table), table, seed=seed)
+
+
+def report_on(seen: VotesTable, table: pa.Table, *, seed: int = 0) -> AgreementReport:
+    """The same where the table's votes are arrays already."""
+    votes, names = seen.votes, seen.labelers
     found = agreement_of(votes, seed=seed)
     return AgreementReport(
         observed_agreement=found.observed_agreement,
@@ -117,7 +145,7 @@ def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
         pairs=found.pairs,
         both_bad=found.both_bad,
         labelers=_per_labeler(
-            table, votes, names, project=found.observed_agreement_without_ties.value, seed=seed
+            table, seen, project=found.observed_agreement_without_ties.value, seed=seed
         ),
         matrix=_matrix(votes, names),
     )
@@ -125,7 +153,7 @@ def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:
 
 def _unprompted_votes(table: pa.Table, config: Distribution) -> Floats:
     """Per vote, how many votes its pair was to get however they turned out."""
-    pair_N, ids = _codes(table["pair_id"])
+    pair_N, ids = codes_of(table["pair_id"])
     _, at_P = np.unique(pair_N, return_index=True)
     about = table.select(["purpose", "strategy"]).take(at_P)
     limit_P = np.full(len(ids), np.inf)
@@ -138,29 +166,11 @@ def _unprompted_votes(table: pa.Table, config: Distribution) -> Floats:
     return np.asarray(limit_P[pair_N])
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
-    """Places in the column's distinct values, and these in ascending order."""
-    encoded = pc.dictionary_encode(column.combine_chunks())
-    values: list[str] = encoded.dictionary.to_pylist()
-    order = sorted(range(len(values)), key=values.__getitem__)
-    place = np.empty(len(values), dtype=np.int64)
-    place[order] = np.arange(len(values))
-    return place[np.asarray(encoded.indices)], [values[i] for i in order]
-
-
-def _votes(table: pa.Table, pair_N: Ints, labeler_N: Ints) -> Votes:
-    verdict_N, verdicts = _codes(table["verdict"])
-    strength_N, strengths = _codes(pc.fill_null(table["strength"].cast(pa.string()), ""))
-    degrees = degree_codes([s or None for s in strengths])
-    return votes_of(
-        pair_N, labeler_N, verdict_codes(verdicts)[verdict_N], degree_N=degrees[strength_N]
-    )
-
-
 def _per_labeler(
-    table: pa.Table, votes: Votes, names: list[str], *, project: float | None, seed: int
+    table: pa.Table, seen: VotesTable, *, project: float | None, seed: int
 ) -> list[LabelerAgreement]:
     """project: the agreement without ties that the test against the crowd supposes; None: no test."""
+    votes, names = seen.votes, seen.labelers
     rest = against_rest(votes, seed=seed)
     made_at = np.asarray(table["created_at"].cast(pa.timestamp("us")).cast(pa.int64()))
     tests = (
@@ -177,17 +187,15 @@ def _per_labeler(
     strategy_N = pc.equal(table["strategy"], IMPORTED_VOTES)
     imported_N = np.asarray(strategy_N.combine_chunks(), dtype=bool)[votes.kept_N]
     timed_N = ~(imported_N & (seconds_N == 0))
-    side_N, sides = _codes(pc.fill_null(table["first_side"].cast(pa.string()), ""))
-    first_N = np.array([{Side.LEFT.value: 1, Side.RIGHT.value: -1}.get(s, 0) for s in sides])
-    shown_N = first_N[side_N][votes.kept_N] if len(votes) else np.empty(0, dtype=np.int64)
-    chosen_N = np.array([1, -1, 0, 0])[votes.verdict_N] * shown_N  # 1 left, -1 right
+    turned = np.array([1, -1, 0, 0])[votes.verdict_N]
+    chosen_N = np.nan_to_num(turned * (2 * seen.first_left_N - 1))  # 1 left, -1 right
     order = np.argsort(votes.labeler_N, kind="stable")
     ends = np.cumsum(np.bincount(votes.labeler_N, minlength=votes.labelers))
     found = []
     for one in rest:
         own = order[ends[one.labeler] - one.votes : ends[one.labeler]]
         seconds, chosen = seconds_N[own][timed_N[own]], chosen_N[own]
-        sided = int((chosen != 0).sum())
+        sided, left = int((chosen != 0).sum()), int((chosen == 1).sum())
         test = tests.get(one.labeler)
         found.append(
             LabelerAgreement(
@@ -198,7 +206,8 @@ def _per_labeler(
                 vote_pairs=one.vote_pairs,
                 against_rest=one.agreement,
                 kappa=one.kappa,
-                left_share=int((chosen == 1).sum()) / sided if sided else None,
+                left_share=left / sided if sided else None,
+                preferred_left=share_of(left, sided),
                 crowd_votes=len(test.log_evidence_N) if test else 0,
                 crowd_alarm_at=test.alarm_at if test else None,
                 crowd_evidence=test.evidence if test else None,

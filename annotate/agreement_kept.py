@@ -1,58 +1,91 @@
-"""The agreement report for pages that ask again and again: worked out anew only when it must be."""
+"""The agreement report and the whole report, shared by all pages and routes of this process.
 
+The whole report with its models takes a while over many votes. It is worked out by a child process
+that gives way to everything else, so that nobody who labels or looks on waits for it.
+"""
+
+import logging
 import time
 from collections.abc import Callable
-from threading import Lock
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
 
 from annotate.agreement import AgreementReport, agreement_report
 from annotate.config import Distribution
+from annotate.kept import REST, Kept, PerStore
+from annotate.report_child import report_from_child
+from annotate.report_data import FullReport
 from storage.judgments import votes_version
 from storage.store import Store
 
-SLOW_SECONDS = 0.5  # reports that take longer are kept for a while even though votes come in
-REST = 20  # times what a slow report took: at most a twentieth of the time goes into reports
-
-_Version = tuple[tuple[int, ...], Distribution]
+_log = logging.getLogger(__name__)
+_LEAST_REST = 10.0  # seconds between two reports
 
 
-class KeptAgreement:
-    """The report of all rounds of one store; safe to ask from several threads.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The newest whole report, whether a newer one is being worked out, and what went wrong."""
 
-    It is the same object until a judgment, a labeler, a pair or the settings change.
-    """
+    report: FullReport | None
+    working: bool
+    problem: str
+
+
+class KeptFullReport:
+    """The whole report of one store; asking never waits for it."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._kept: tuple[_Version, AgreementReport] | None = None
+        self._asked: tuple[tuple[int, ...], Distribution] | None = None
+        self._report: FullReport | None = None
+        self._working = False
+        self._problem = ""
         self._good_until = 0.0
 
-    def report(self, store: Store, config: Distribution) -> AgreementReport:
-        """The report under these settings."""
-        with self._lock:  # whoever asks meanwhile waits for the one report
-            # Read before the votes: what comes in between makes the report new again, not old.
-            version = (votes_version(store), config)
-            if self._kept is not None:
-                known, report = self._kept
-                resting = known[1] == config and self._clock() < self._good_until
-                if known == version or resting:
-                    return report
-            began = self._clock()
-            report = agreement_report(store, config)
+    def look(self, store: Store, config: Distribution) -> Looked:
+        """What there is; starts a newer one where votes or settings changed since."""
+        plain = Distribution.model_validate(
+            config.model_dump(include=set(Distribution.model_fields))
+        )
+        asked = (votes_version(store), plain)
+        with self._lock:
+            other = self._asked is None or self._asked[1] != plain
+            stale = asked != self._asked and (other or self._clock() >= self._good_until)
+            if stale and not self._working:
+                self._asked, self._working = asked, True
+                Thread(target=self._work, args=(store.database, plain), daemon=True).start()
+            return Looked(report=self._report, working=self._working, problem=self._problem)
+
+    def _work(self, database: Path, config: Distribution) -> None:
+        began = self._clock()
+        try:
+            found = report_from_child(database, config)
+        except OSError as error:
+            found = str(error)
+        with self._lock:
+            self._working = False
+            if isinstance(found, FullReport):
+                self._report, self._problem = found, ""
+            else:
+                self._problem = found
+                _log.error("The agreement report could not be worked out: %s", found)
             ended = self._clock()
-            took = ended - began
-            self._kept = (version, report)
-            self._good_until = ended + REST * took if took > SLOW_SECONDS else ended
-            return report
+            self._good_until = ended + max(_LEAST_REST, REST * (ended - began))
 
 
-_by_store: WeakKeyDictionary[Store, KeptAgreement] = WeakKeyDictionary()
-_making = Lock()
+_reports: PerStore[Kept[AgreementReport, Distribution]] = PerStore(
+    lambda: Kept(agreement_report, votes_version)
+)
+_full_reports: PerStore[KeptFullReport] = PerStore(KeptFullReport)
 
 
 def kept_report(store: Store, config: Distribution) -> AgreementReport:
-    """The report of an open store, shared by all pages and routes of this process."""
-    with _making:
-        kept = _by_store.setdefault(store, KeptAgreement())
-    return kept.report(store, config)
+    """The agreement report of an open store."""
+    return _reports.of(store).value(store, config)
+
+
+def kept_full_report(store: Store, config: Distribution) -> Looked:
+    """The whole report of an open store, as far as it is."""
+    return _full_reports.of(store).look(store, config)

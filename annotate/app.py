@@ -22,10 +22,11 @@ from annotate.desk import Desk
 from annotate.guidelines import take_file
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
+from annotate.web_account import account_router
 from annotate.web_api import admin_router
 from annotate.web_docs import docs_page, openapi
 from annotate.web_label import label_router
-from annotate.web_login import invite_router, login_router
+from annotate.web_login import invite_router, login_router, reset_router
 from annotate.web_oidc import oidc_router
 from annotate.web_session import HEADERS, Gate, Sessions
 from annotate.web_team import invitation_router, people_router, token_router
@@ -66,6 +67,8 @@ def create_app(
 
     app.include_router(login_router(door, one_time_logins=one_time_logins or {}))
     app.include_router(invite_router(door))
+    app.include_router(reset_router(door))
+    app.include_router(account_router(door))
     if config.oidc is not None:
         app.include_router(oidc_router(door, config.oidc))
     for router in (

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from annotate.proxies import Proxy
+
 _Share = Annotated[float, Field(ge=0, le=1)]
 RESERVED = ("acceptable", "skip_reason")  # what a judgment's criteria hold besides the questions
 
@@ -98,6 +100,7 @@ class AnnotateConfig(Distribution):
     session_hours: Annotated[float, Field(gt=0)] = 12.0
     guidelines: str = "guidelines.md"  # file in the workspace that the first version comes from
     secure_cookie: bool = False  # true behind HTTPS
+    trusted_proxies: tuple[Proxy, ...] = ()  # whose X-Forwarded-For and -Proto are believed
     criteria: tuple[Question, ...] = ()
     reasons: tuple[_Line, ...] = ()  # quick reasons offered with the rationale
     skip_reasons: tuple[_Line, ...] = (

@@ -20,7 +20,6 @@ from annotate.config import ConsensusRule, Distribution
 from annotate.label_model import LabelModel
 from annotate.outcome import Outcome, Tally, adjudicated, tallied_pairs
 from annotate.stats.consensus_model import probability_first
-from annotate.stats.estimate import Floats
 from annotate.stats.votes import VERDICTS
 from storage import adjudications
 from storage import judgments as judging
@@ -138,7 +137,8 @@ def consensus_of(
         accuracy = accuracy or Accuracy.prior(config.vote_accuracy)
         chances = None
         if config.consensus is ConsensusRule.DAWID_SKENE and accuracy.model is not None:
-            chances = accuracy.model.posterior((j.labeler, j.verdict) for j in votes)
+            said = ((j.labeler, j.verdict) for j in votes)
+            chances = accuracy.model.posterior(said).tolist()
         outcome = outcome_of(
             tally,
             planned=planned_votes(pair.id, pair.purpose, pair.strategy, config),
@@ -157,7 +157,7 @@ def outcome_of(
     imported: bool,
     config: Distribution,
     accuracy: Accuracy,
-    chances: Floats | None = None,
+    chances: Sequence[float] | None = None,
 ) -> Outcome:
     """What votes come to without an adjudicator.
 
@@ -166,17 +166,18 @@ def outcome_of(
     """
     votes = tally.votes()
     wanted = len(votes) if imported else _wanted(votes, planned, config)
-    agreement = accuracy.imported if imported else accuracy.own
-    lead = float(tally.first - tally.second)
-    first = float(probability_first(np.array([lead]), np.zeros(1), agreement=agreement)[0])
+    if chances is None:
+        agreement = accuracy.imported if imported else accuracy.own
+        lead = np.array([float(tally.first - tally.second)])
+        first = float(probability_first(lead, np.zeros(1), agreement=agreement)[0])
+    else:
+        first = chances[0] / (chances[0] + chances[1])
     method = POSTERIOR if config.stop_at is not None and planned > 1 else "majority"
     if config.consensus is ConsensusRule.DAWID_SKENE:
         method = config.consensus.value
-        if chances is not None:
-            first = float(chances[0] / (chances[0] + chances[1]))
-        else:
+        if chances is None:
             shares = posterior(votes, accuracy=config.vote_accuracy)
-            chances = np.array([shares[v] for v in VERDICTS])
+            chances = [shares[v] for v in VERDICTS]
         verdict, reason = _by_model(tally, chances, planned, wanted, config)
     elif method == POSTERIOR:
         verdict, reason = _by_posterior(votes, wanted, config)
@@ -217,12 +218,12 @@ def _by_posterior(
 
 
 def _by_model(
-    tally: Tally, chances: Floats, planned: int, wanted: int, config: Distribution
+    tally: Tally, chances: Sequence[float], planned: int, wanted: int, config: Distribution
 ) -> tuple[Verdict | None, str]:
     n = sum(tally)
     if n < planned:
         return None, f"{n} of {planned} votes"
-    best = int(np.argmax(chances))
+    best = max(range(len(chances)), key=chances.__getitem__)
     sure = f"posterior {chances[best]:.2f} by Dawid-Skene after {n} votes"
     if chances[best] < config.settle_at:
         end = "" if n < wanted else ", and no more votes are asked for"
@@ -278,10 +279,10 @@ def settle(store: Store, config: Distribution, *, accuracy: Accuracy | None = No
     return len(changed)
 
 
-def _chances(store: Store, model: LabelModel) -> dict[str, Floats]:
+def _chances(store: Store, model: LabelModel) -> dict[str, list[float]]:
     """Of each verdict by the model, per pair with votes."""
     votes, pairs, labelers = coded_votes(votes_of_people(store))
-    return dict(zip(pairs, model.posteriors(votes, labelers), strict=True))
+    return dict(zip(pairs, model.posteriors(votes, labelers).tolist(), strict=True))
 
 
 def model_names(store: Store) -> set[str]:

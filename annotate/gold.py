@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from annotate.stats.estimate import wilson
 from storage import pairs as pairing
 from storage import team
 from storage.errors import InputError
+from storage.intervals import wilson
 from storage.records import IMPORTED_VOTES, Consensus, Pair, Purpose, Verdict
 from storage.store import Store, utc_now
 from storage.team_records import Gold, GoldUse

@@ -58,12 +58,14 @@ def fit_labels(votes: Votes, labelers: Sequence[str]) -> LabelModel | None:
         return None
     several &= np.cumsum(several) <= FIT_PAIRS
     used = votes.only(several[votes.pair_N])
+    pair_N = (np.cumsum(several) - 1)[used.pair_N]
+    pairs = int(several.sum())
     fit = dawid_skene(
-        np.concatenate([used.pair_N, used.pair_N + votes.pairs]),
+        np.concatenate([pair_N, pair_N + pairs]),
         np.tile(used.labeler_N, 2),
         np.concatenate([used.verdict_N, _MIRROR[used.verdict_N]]),
         classes=len(VERDICTS),
-        items=2 * votes.pairs,
+        items=2 * pairs,
         labelers=len(labelers),
         tolerance=TOLERANCE,
     )

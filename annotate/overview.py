@@ -1,5 +1,6 @@
 """What the admin pages and /api/status say about the store, as plain values."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -8,12 +9,12 @@ from typing import Any, assert_never
 from annotate.agreement import AgreementReport
 from annotate.agreement_kept import kept_report
 from annotate.config import AnnotateConfig
-from annotate.consensus import model_names
 from annotate.forecast import Forecast, forecast
+from annotate.kept import Kept, PerStore
 from annotate.people_stats import PersonRow, people_rows
-from storage import judgments as judging
+from storage.people import votes_growth
 from storage.policies import policies
-from storage.records import Judgment, Policy, Verdict
+from storage.records import Policy
 from storage.run_records import RunEvent
 from storage.runs import RunState, run_events, runs
 from storage.store import Store
@@ -21,6 +22,7 @@ from storage.summaries import (
     Outcome,
     Phase,
     RoundSummary,
+    dashboard_version,
     evaluation_outcomes,
     loop_phase,
     round_summaries,
@@ -61,12 +63,6 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
         summaries = round_summaries(store)
         known = policies(store)
         report = kept_report(store, config)
-        models = model_names(store)
-        given = [
-            j
-            for j in judging.judgments(store)
-            if j.verdict is not Verdict.SKIP and j.labeler not in models
-        ]
         return Overview(
             rounds=summaries,
             policies=known,
@@ -74,20 +70,29 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
             forecast=forecast(store, config),
             agreement=report,
             comparisons=compare(evaluation_outcomes(store), known),
-            votes_by_hour=votes_by_hour(given),
+            votes_by_hour=votes_by_hour(votes_growth(store)),
             next_step=next_step(
                 prompts=table_counts(store)["prompts"], rounds=summaries, known=known
             ),
         )
 
 
-def votes_by_hour(given: Sequence[Judgment]) -> list[tuple[float, int]]:
-    """How the votes grew, at no more than about 200 points."""
-    times = sorted(j.created_at for j in given)
-    step = max(1, len(times) // 200)
-    points = [(time, n) for n, time in enumerate(times, start=1)]
-    kept = points[::step] + (points[-1:] if points and (len(points) - 1) % step else [])
-    return [((time - times[0]).total_seconds() / 3600, n) for time, n in kept]
+def _version(store: Store) -> tuple[int, ...]:
+    """What an overview rests on; the pace changes with the minutes."""
+    return (*dashboard_version(store), int(time.time() // 60))
+
+
+_kept: PerStore[Kept[Overview, AnnotateConfig]] = PerStore(lambda: Kept(overview, _version))
+
+
+def kept_overview(store: Store, config: AnnotateConfig) -> Overview:
+    """The overview of an open store, shared by all who look at it."""
+    return _kept.of(store).value(store, config)
+
+
+def votes_by_hour(growth: Sequence[tuple[datetime, int]]) -> list[tuple[float, int]]:
+    """How the votes grew, in hours since the first."""
+    return [((at - growth[0][0]).total_seconds() / 3600, votes) for at, votes in growth]
 
 
 def compare(outcomes: Sequence[Outcome], known: Sequence[Policy]) -> list[Comparison]:

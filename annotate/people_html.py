@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from annotate.admin_html import Key, Raw, badge, moment, pick, section, table, text
-from annotate.charts import Bar, interval_points, sparkline
+from annotate.charts import sparkline
+from annotate.charts_intervals import Bar, forest
 from annotate.invitations import InvitationState, state_of
 from annotate.people_stats import (
     FAST_CHARS_PER_SECOND,
@@ -52,7 +53,7 @@ def people_html(rows: Sequence[PersonRow], pace: Mapping[str, Sequence[int]]) ->
         for row in rows
         if row.sided
     ]
-    chart = interval_points(bars[:20], title="Left preferred, with 95 % interval", reference=0.5)
+    chart = forest(bars[:20], title="Left preferred, with 95 % interval", reference=0.5)
     return section(shown, HELP, f'<div class="charts">{chart}</div>')
 
 
@@ -132,11 +133,11 @@ def person_html(row: PersonRow) -> str:
     )
 
 
-def link_html(token: str) -> str:
-    """The new link, to be copied now: only its hash is kept."""
+def link_html(path: str, *, to: str = "one person") -> str:
+    """A new link, to be copied now: only its hash is kept."""
     return section(
-        '<div class="link"><label>Send this link to one person. It is shown only now.'
-        f'<input readonly data-path="/invite/{text(token)}" value="/invite/{text(token)}"></label>'
+        f'<div class="link"><label>Send this link to {text(to)}. It is shown only now.'
+        f'<input readonly data-path="{text(path)}" value="{text(path)}"></label>'
         '<button type="button" class="pick" data-copy>Copy</button></div>'
     )
 

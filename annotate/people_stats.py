@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from annotate.config import Distribution
-from annotate.stats.estimate import wilson
 from storage import people, team
+from storage.intervals import wilson
 from storage.people import Tally
 from storage.records import LabelerKind, Role
 from storage.store import Store, utc_now

@@ -1,7 +1,8 @@
 """The distribution settings in force: pairloop.toml's, and what a lead changed since on the page.
 
 Changes are rows of the store, so that it is known who changed what and when, and so that every
-command sees them: defaults < pairloop.toml < flags < the page.
+command sees them: defaults < pairloop.toml < flags < the page. A stored value is JSON: null goes
+back to the file, "off" switches off what the file switches on.
 """
 
 import json
@@ -15,11 +16,17 @@ from storage.errors import ConfigurationError
 from storage.store import Store, utc_now
 from storage.team_records import Setting
 
+OFF = "off"
+CAN_BE_OFF = frozenset(
+    key for key, field in Distribution.model_fields.items() if field.default is None
+)
+_IN_WORDS = {"null": "as in pairloop.toml", json.dumps(OFF): OFF}  # what the trail says
+
 
 def in_force(store: Store, config: AnnotateConfig) -> AnnotateConfig:
     """The configuration with the stored changes; ones this version does not know are left out."""
     changes = {
-        key: json.loads(row.value)
+        key: _plain(json.loads(row.value))
         for key, row in team.settings(store).items()
         if key in Distribution.model_fields and row.value != "null"
     }
@@ -31,16 +38,24 @@ def in_force(store: Store, config: AnnotateConfig) -> AnnotateConfig:
 def change(
     store: Store, config: AnnotateConfig, changes: Mapping[str, object], *, author: str
 ) -> AnnotateConfig:
-    """Store changed settings and give back what is in force now; None goes back to the file.
+    """Store changed settings and give back what is in force now.
 
-    Raises ConfigurationError for unknown keys and wrong values; then nothing is stored.
+    None goes back to the file; OFF switches off a setting that can be. Raises ConfigurationError
+    for unknown keys and wrong values; then nothing is stored.
     """
     now_in_force = in_force(store, config).model_dump()
-    wanted = {k: v if v is not None else getattr(config, k, None) for k, v in changes.items()}
-    unknown = sorted(set(wanted) - set(Distribution.model_fields))
-    if unknown:
+    if unknown := sorted(set(changes) - set(Distribution.model_fields)):
         known = ", ".join(Distribution.model_fields)
         raise ConfigurationError(f"There is no setting {unknown[0]!r}. Known settings: {known}.")
+    for key in changes:
+        if changes[key] == OFF and key not in CAN_BE_OFF:
+            raise ConfigurationError(
+                f"{key} can't be off; {' and '.join(sorted(CAN_BE_OFF))} can. Give it a value."
+            )
+    wanted = {
+        key: getattr(config, key) if value is None else _plain(value)
+        for key, value in changes.items()
+    }
     try:
         checked = AnnotateConfig.model_validate(now_in_force | wanted)
     except ValidationError as error:
@@ -51,7 +66,7 @@ def change(
         Setting(
             key=key,
             revision=stored[key].revision + 1 if key in stored else 0,
-            value=json.dumps(None if changes[key] is None else getattr(checked, key)),
+            value=json.dumps(_stored(changes[key], getattr(checked, key))),
             author=author,
             created_at=utc_now(),
         )
@@ -60,5 +75,14 @@ def change(
     ]
     store.append(rows)
     for row in rows:
-        team.note(store, actor=author, action="setting changed", subject=row.key, detail=row.value)
+        detail = _IN_WORDS.get(row.value, row.value)
+        team.note(store, actor=author, action="setting changed", subject=row.key, detail=detail)
     return checked
+
+
+def _plain(value: object) -> object:
+    return None if value == OFF else value
+
+
+def _stored(asked: object, checked: object) -> object:
+    return asked if asked is None or asked == OFF else checked

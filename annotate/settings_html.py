@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from annotate.admin_html import Raw, moment, pick, section, table, text
 from annotate.config import AnnotateConfig, Distribution
+from annotate.settings import OFF
 from storage.team_records import Setting
 
 TITLES: Mapping[str, tuple[str, str]] = {
@@ -32,7 +33,7 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "stop_at": (
         "Stop once this sure",
         (
-            "Between 0.5 and 1; empty for plain majority. Votes are asked for until one verdict is "
+            "Between 0.5 and 1; empty for off: plain majority. Votes are asked for until one verdict is "
             "this probable."
         ),
     ),
@@ -73,7 +74,7 @@ TITLES: Mapping[str, tuple[str, str]] = {
     ),
     "daily_limit": (
         "Judgments per person and day",
-        "Empty for no limit. A limit of somebody's own goes before it.",
+        "Empty for off: no limit. A limit of somebody's own goes before it.",
     ),
     "show_own_agreement": (
         "Tell labelers their own agreement",
@@ -123,7 +124,7 @@ def meaning_html(before: int, after: int) -> str:
 def _value(value: object) -> str:
     match value:
         case None:
-            return "none"
+            return OFF
         case bool():
             return "yes" if value else "no"
         case float():

@@ -7,6 +7,7 @@ from threading import Lock
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
+from annotate import proxies
 from annotate.config import AnnotateConfig
 from annotate.web_session import COOKIE, Sessions, token_of
 from storage import judgments as judging
@@ -63,7 +64,7 @@ class Door:
 
     def may_try(self, request: Request, name: str) -> bool:
         """Count an attempt; False after too many by this name or from this address."""
-        return self._attempts.begin(name=name, peer=peer_of(request), now=time.monotonic())
+        return self._attempts.begin(name=name, peer=self.caller(request), now=time.monotonic())
 
     def failed(self, name: str) -> None:
         """Leave a failed attempt in the trail if somebody has this name."""
@@ -72,20 +73,20 @@ class Door:
 
     def succeeded(self, request: Request, name: str) -> None:
         """Take the attempt back."""
-        self._attempts.succeeded(name=name, peer=peer_of(request))
+        self._attempts.succeeded(name=name, peer=self.caller(request))
 
-    def let_in(self, request: Request, name: str, *, how: str) -> Response:
+    def let_in(self, request: Request, name: str, *, how: str, to: str = "/label/") -> Response:
         """A new session in place of the one there was, and on to the pairs."""
         if (old := token_of(request.headers)) is not None:
             self.sessions.end(old)
-        answer = RedirectResponse("/label/", status_code=303)
+        answer = RedirectResponse(to, status_code=303)
         answer.set_cookie(
             COOKIE,
             self.sessions.start(name),
             max_age=int(self.config.session_hours * 3600),
             httponly=True,
             samesite="lax",
-            secure=self.config.secure_cookie,
+            secure=self.is_https(request),
             path="/",
         )
         team.note(self.store, actor=name, action="signed in", detail=how)
@@ -101,7 +102,18 @@ class Door:
         answer.delete_cookie(COOKIE, path="/")
         return answer
 
+    def caller(self, request: Request) -> str:
+        """The address that attempts are counted by; forwarded headers count from trusted proxies."""
+        said = request.headers.getlist("x-forwarded-for")
+        return proxies.caller(_peer(request), said, self.config.trusted_proxies)
 
-def peer_of(request: Request) -> str:
-    """The address of the connection; forwarded headers can be made up by anybody."""
+    def is_https(self, request: Request) -> bool:
+        """Whether cookies may be for https only, and links back begin with it."""
+        said = request.headers.getlist("x-forwarded-proto")
+        return self.config.secure_cookie or proxies.is_https(
+            _peer(request), request.url.scheme, said, self.config.trusted_proxies
+        )
+
+
+def _peer(request: Request) -> str:
     return request.client.host if request.client else ""

@@ -73,7 +73,7 @@ def docs_page(schema: Schema) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>pairloop: REST routes</title><style>{_STYLE}</style></head><body>"
         "<h1>REST routes</h1><p>Everything the pages do, for programs. Make a token "
-        "(<code>POST /api/tokens</code> while signed in, or <code>pairloop labelers token NAME"
+        "(<a href='/account'>your account</a>, or <code>pairloop labelers token NAME"
         "</code>); it acts as its labeler. In the examples <code>$PAIRLOOP</code> is this server's "
         "address and <code>$TOKEN</code> your token. Errors are "
         '<code>{"detail": sentence}</code>. Machine-readable: '

@@ -1,6 +1,5 @@
-"""Signing in and out: the login page, one-time links, and invitations."""
+"""Signing in and out: the login page, one-time links, invitations, and new passwords."""
 
-import hashlib
 import html
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from annotate import accounts, invitations
+from annotate import accounts, invitations, passwords
 from annotate.access import anybody
 from annotate.accounts import MAX_PASSWORD_CHARS
 from annotate.invitations import InvitationState
 from annotate.signing_in import WINDOW_SECONDS, Door
-from annotate.web_pages import invitation_page, login_page, message, page
+from annotate.web_pages import invitation_page, login_page, message, page, reset_page
 from storage.errors import ConflictError, InputError
 from storage.team_records import Invitation
 
@@ -100,7 +99,7 @@ def invite_router(door: Door) -> APIRouter:
         password: _Password = "",
         again: _Password = "",
     ) -> Response:
-        attempt = f"invitation {hashlib.sha256(token.encode()).hexdigest()}"
+        attempt = f"invitation {accounts.token_hash(token)}"
         if not door.may_try(request, attempt):
             return _too_many(_end(_TOO_MANY, 429))
         found = open_invitation(token)
@@ -122,6 +121,40 @@ def invite_router(door: Door) -> APIRouter:
     return router
 
 
+def reset_router(door: Door) -> APIRouter:
+    """Choosing a new password by a link that an admin made."""
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
+
+    @router.get("/reset/{token}")
+    def form(token: str) -> Response:
+        name = passwords.whose_reset(door.store, token)
+        return reset_page(token, named=name) if name else _end(_RESET_ENDED, 410)
+
+    @router.post("/reset/{token}")
+    def change(
+        request: Request, token: str, password: _Password = "", again: _Password = ""
+    ) -> Response:
+        attempt = f"reset {accounts.token_hash(token)}"
+        if not door.may_try(request, attempt):
+            return _too_many(_end(_TOO_MANY, 429))
+        name = passwords.whose_reset(door.store, token)
+        if name is None:
+            return _end(_RESET_ENDED, 410)
+        if password != again:
+            return reset_page(token, named=name, text="The two passwords differ.", status=422)
+        try:
+            passwords.use_reset(door.store, token, password)
+        except ConflictError as error:
+            return _end(str(error), 410)
+        except InputError as error:
+            return reset_page(token, named=name, text=str(error), status=422)
+        door.succeeded(request, attempt)
+        return door.let_in(request, name, how="password reset")
+
+    return router
+
+
+_RESET_ENDED = "This link was used already, has ended, or is not one of ours. Ask for a new one."
 _TOO_MANY = "Too many attempts. Wait five minutes, then try again."
 _NOT_OURS = "This link was used already, or is not one of ours."
 

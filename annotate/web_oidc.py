@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from annotate.access import anybody
 from annotate.config import Oidc
 from annotate.oidc import SECRET, OidcError, Provider, Started
-from annotate.signing_in import Door, peer_of
+from annotate.signing_in import Door
 from annotate.web_pages import login_page
 from storage import judgments as judging
 from storage.records import LabelerKind
@@ -34,11 +34,11 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
         return answer
 
     def address_back(request: Request) -> str:
-        scheme = "https" if door.config.secure_cookie else request.url.scheme
+        scheme = "https" if door.is_https(request) else "http"
         return f"{scheme}://{request.url.netloc}{_BACK}"
 
     def attempt_of(request: Request) -> str:
-        return f"single sign-on from {peer_of(request)}"
+        return f"single sign-on from {door.caller(request)}"
 
     @router.get(_PATH)
     def away(request: Request) -> Response:
@@ -57,7 +57,7 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
             max_age=_COOKIE_SECONDS,
             httponly=True,
             samesite="lax",  # strict would not come back with the provider's redirect
-            secure=door.config.secure_cookie,
+            secure=door.is_https(request),
             path=_PATH,
         )
         return answer

@@ -6,13 +6,16 @@ from importlib.resources import files
 from fastapi.responses import HTMLResponse
 
 
-def page(body: str, *, title: str = "sign in", status: int = 200) -> HTMLResponse:
+def page(
+    body: str, *, title: str = "sign in", status: int = 200, wide: bool = False
+) -> HTMLResponse:
     """A page of this look; body is HTML."""
+    main = '<main class="wide">' if wide else "<main>"
     style = (files("annotate") / "page" / "login.css").read_text(encoding="utf-8")
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>pairloop: {html.escape(title)}</title><style>{style}</style></head><body><main>"
+        f"<title>pairloop: {html.escape(title)}</title><style>{style}</style></head><body>{main}"
         f"<h1><i></i><i></i>pairloop</h1>{body}</main></body></html>",
         status_code=status,
     )
@@ -57,13 +60,29 @@ def invitation_page(
     )
     return page(
         f"""{message(text)}<form method="post" action="/invite/{html.escape(token)}">{name}
-<label for="password">Password (8 characters or more)</label>
+{CHOOSE_TWICE}<button>Make my account</button></form>""",
+        title="your account",
+        status=status,
+    )
+
+
+def reset_page(token: str, *, named: str, text: str = "", status: int = 200) -> HTMLResponse:
+    """Choose a new password."""
+    return page(
+        f"""{message(text)}<form method="post" action="/reset/{html.escape(token)}">
+<p>Choose a new password for <strong>{html.escape(named)}</strong>. It signs you out everywhere else
+and ends your API tokens.</p>
+<input type="hidden" name="name" value="{html.escape(named)}" autocomplete="username">
+{CHOOSE_TWICE}<button>Set my password</button></form>""",
+        title="your password",
+        status=status,
+    )
+
+
+CHOOSE_TWICE = """<label for="password">Password (8 characters or more)</label>
 <input id="password" name="password" type="password" autocomplete="new-password" minlength="8"
  maxlength="1000" required>
 <label for="again">The same password again</label>
 <input id="again" name="again" type="password" autocomplete="new-password" minlength="8"
  maxlength="1000" required>
-<button>Make my account</button></form>""",
-        title="your account",
-        status=status,
-    )
+"""

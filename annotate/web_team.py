@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotate import accounts, invitations, tokens
+from annotate import accounts, invitations, passwords, tokens
 from annotate.access import Admin, Me
 from annotate.desk import Desk
 from annotate.people import KEEP, change_settings, settings_of
@@ -38,6 +38,12 @@ class PersonBody(Body):
     daily_limit: _Limit | None = None
     total_limit: _Limit | None = None
     qualified: bool | None = None
+
+
+class RoleBody(Body):
+    """The role somebody gets."""
+
+    role: Role
 
 
 class InvitationBody(Body):
@@ -118,6 +124,22 @@ def people_router(store: Store, desk: Desk) -> APIRouter:
         """Open a locked account again, with its old password; its old API tokens stay ended."""
         accounts.enable_labeler(store, name, author=admin.name)
         return _person_json(accounts.known_labeler(store, name), settings_of(store, name))
+
+    @router.post("/people/{name:path}/role")
+    def change_role(admin: Admin, name: str, body: RoleBody) -> dict[str, Any]:
+        """Give somebody another role: they sign in again, and their API tokens end."""
+        accounts.change_role(store, name, body.role, author=admin.name)
+        return _person_json(accounts.known_labeler(store, name), settings_of(store, name))
+
+    @router.post("/people/{name:path}/reset", status_code=201)
+    def reset(admin: Admin, name: str) -> dict[str, Any]:
+        """Make a link where somebody chooses a new password, once; send it to them.
+
+        It is this server's address followed by `path`, told this once. Their old password counts
+        until the link is used; then their sessions and API tokens end.
+        """
+        token = passwords.make_reset(store, name, author=admin.name)
+        return {"path": f"/reset/{token}", "hours": passwords.RESET_HOURS}
 
     @router.get("/people/{name:path}/tokens")
     def tokens_of(_admin: Admin, name: str, page: Paged) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What steers the work, over REST: guidelines, settings, assignments, gold pairs, the queue."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, HTTPException
 from pydantic import Field
@@ -22,7 +22,7 @@ from storage.team_records import Assignment, Gold, GoldUse, Guideline
 _PairId = Annotated[str, Field(min_length=1, max_length=100)]
 _Who = Annotated[str, Field(min_length=1, max_length=81)]
 _Changes = Annotated[
-    dict[Annotated[str, Field(max_length=40)], bool | int | float | None],
+    dict[Annotated[str, Field(max_length=40)], bool | int | float | Literal["off"] | None],
     Body(max_length=len(Distribution.model_fields)),
 ]
 
@@ -94,7 +94,10 @@ def work_router(store: Store, config: AnnotateConfig, desk: Desk) -> APIRouter:
 
     @router.put("/settings")
     def change(admin: Admin, changes: _Changes) -> dict[str, Any]:
-        """Change the settings named; null goes back to pairloop.toml. All or none."""
+        """Change the settings named: all or none.
+
+        null goes back to pairloop.toml; "off" ends stop_at or daily_limit, whatever the file says.
+        """
         settings.change(store, config, changes, author=admin.name)
         desk.refresh()
         return in_force(admin)

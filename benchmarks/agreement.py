@@ -6,11 +6,13 @@
 
 Each side gets the same votes as whole numbers, in a process of its own, and works out: agreement with
 and without ties, alpha nominal and ordinal, Fleiss' kappa and AC1, each with a bootstrap interval of
-100 resamples of the pairs; kappa of every two labelers, each labeler against the rest, Dawid-Skene
-and its one-coin form (10 rounds each). The others' side resamples the rows of tables it counted once.
+100 resamples of the pairs; kappa of every two labelers, each labeler against the rest, agreement and
+alpha of 10 slices of pairs and of 4 times of day, Dawid-Skene and its one-coin form (10 rounds each).
+The others' side resamples the rows of tables it counted once, and has no intervals of slices; ours has.
 The figures are compared, then seconds and peak memory printed, and the ratio. Ours also gives an
 interval of 1,000 resamples with every labeler, and goes on to what the others have no counterpart for
-in the same form: ability, bias, tests against the crowd, ratings.
+in the same form: ability, bias, tests against the crowd, ratings. Last, the same votes in a store:
+the whole report from the file to the HTML page, and the models of labeler quality apart.
 """
 
 import argparse
@@ -25,8 +27,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.agreement_store import in_children
+
 ROUNDS = 10
 POLICIES = 8
+SLICES, TIMES = 10, 4
 
 
 def make(pairs: int, labelers: int, votes: int, file: Path) -> None:
@@ -52,6 +57,8 @@ def make(pairs: int, labelers: int, votes: int, file: Path) -> None:
         degree=degree,
         left=left,
         style=rng.normal(size=(pairs, 5)),
+        slice=rng.integers(0, SLICES, pairs),
+        time=rng.integers(0, TIMES, len(pair)),
         policies=np.array([rng.permutation(POLICIES)[:2] for _ in range(pairs)]),
     )
 
@@ -68,6 +75,7 @@ def ours(data: dict[str, np.ndarray], resamples: int) -> dict[str, object]:
     from annotate.stats.coefficients import agreement_of
     from annotate.stats.dawid_skene import dawid_skene, one_coin
     from annotate.stats.labelers import against_rest, labeler_matrix
+    from annotate.stats.slicing import agreement_by_part, units_of_pairs, units_of_votes
     from annotate.stats.votes import votes_of
 
     stages: dict[str, float] = {}
@@ -81,6 +89,16 @@ def ours(data: dict[str, np.ndarray], resamples: int) -> dict[str, object]:
     )
     matrix = timed(stages, "labeler by labeler", lambda: labeler_matrix(votes, least=1))
     rest = timed(stages, "against the rest, with intervals", lambda: against_rest(votes))
+    slices = timed(
+        stages,
+        "slices, with intervals",
+        lambda: [
+            *agreement_by_part(
+                units_of_pairs(votes, np.arange(votes.pairs), data["slice"], SLICES)
+            ),
+            *agreement_by_part(units_of_votes(votes, data["time"][votes.kept_N], TIMES)),
+        ],
+    )
     columns = (votes.pair_N, votes.labeler_N, votes.verdict_N)
     options = {"classes": 4, "smoothing": 0, "iterations": ROUNDS, "tolerance": -1}
     skene = timed(stages, "Dawid-Skene", lambda: dawid_skene(*columns, **options))
@@ -96,6 +114,8 @@ def ours(data: dict[str, np.ndarray], resamples: int) -> dict[str, object]:
         "gwet_ac1": agreement.gwet_ac1.value,
         "mean_kappa": float(np.nanmean(matrix.kappa_L_L)),
         "mean_against_rest": float(np.mean([r.agreement.value for r in rest])),
+        "mean_slice": float(np.mean([one.observed_agreement.value for one in slices])),
+        "mean_slice_alpha": float(np.mean([one.alpha_nominal.value for one in slices])),
         "dawid_skene_first": float(skene.posterior_P_K[:, 0].sum()),
         "one_coin_first": float(coin.posterior_P_K[:, 0].sum()),
     }
@@ -204,9 +224,25 @@ def others(data: dict[str, np.ndarray], resamples: int) -> dict[str, object]:
         sums = pd.DataFrame({"a": same - 1, "b": size - 1}).groupby(frame["worker"]).sum()
         return float((sums["a"] / sums["b"]).mean())
 
+    def slices() -> tuple[float, float]:
+        found = []
+        by_slice = frame.assign(part=data["slice"][data["pair"]])
+        by_time = frame.assign(part=data["time"])
+        for one in (by_slice, by_time):
+            counts = one.groupby(["part", "task", "label"]).size().unstack(fill_value=0)  # noqa: PD010
+            for _, part in counts.groupby(level="part"):
+                own = part.to_numpy()
+                n = own.sum(axis=1)
+                share = (own * (own - 1)).sum() / (n * (n - 1)).sum()
+                alpha = krippendorff.alpha(value_counts=own, level_of_measurement="nominal")
+                found.append((share, alpha))
+        return tuple(np.mean(found, axis=0))
+
     figures, _ = timed(stages, "coefficients with intervals", coefficients)
     figures["mean_kappa"] = timed(stages, "labeler by labeler", kappas)
     figures["mean_against_rest"] = timed(stages, "against the rest", against_rest)
+    found = timed(stages, "slices", slices)
+    figures["mean_slice"], figures["mean_slice_alpha"] = found
     votes = frame[["task", "worker", "label"]]
     for name, kit in (("dawid_skene_first", DawidSkene), ("one_coin_first", OneCoinDawidSkene)):
         fit = timed(stages, kit.__name__, lambda kit=kit: kit(n_iter=ROUNDS, tol=-1).fit(votes))
@@ -246,6 +282,7 @@ def main() -> None:
     parser.add_argument("--labelers", type=int, default=200)
     parser.add_argument("--votes", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=100)
+    parser.add_argument("--store", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--only", choices=SIDES)
     parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
@@ -263,6 +300,8 @@ def main() -> None:
         for side in [options.only] if options.only else SIDES:
             found[side] = child(side, file, options.resamples)
             show(side, found[side])
+        if options.store:
+            show("store to page", in_children(file))
     if len(found) == 2:
         one, other = (found[s]["figures"] for s in SIDES)
         apart = {k: abs(one[k] - other[k]) / max(1.0, abs(other[k])) for k in other}

@@ -270,7 +270,7 @@ def by_rule(pairs: int) -> None:
     names = [f"person {i}" for i in range(20)]
     model = fit_labels(votes, names)
     assert model is not None, "there are votes enough"
-    chances = model.posteriors(votes, names)
+    chances = model.posteriors(votes, names).tolist()
     for rule, settle_at in (
         ("majority", 0.9),
         *(("dawid_skene", s) for s in (0.51, 0.8, 0.9, 0.95)),

@@ -1,33 +1,39 @@
-"""`pairloop agreement` as people read it: the figures, and one row per labeler."""
+"""`pairloop agreement` as people read it: the figures, one row per labeler, and slices."""
 
 from collections.abc import Sequence
 
 from annotate.agreement import AgreementReport, LabelerAgreement
 from annotate.render import visible
-from annotate.stats.bands import for_statistic
+from annotate.report_data import FullReport
+from annotate.report_slices import HEAD, TITLES, caution, p_text, slice_cells
+from annotate.report_words import (
+    FIGURES,
+    LEFT_OUT,
+    SHARES,
+    estimate_cells,
+    flips_in_words,
+    number,
+    published,
+    span,
+    too_few,
+)
+from annotate.slices import Dimension, Slices, most_different
 from annotate.stats.estimate import Estimate
-from pairloop.report import estimate_cells, number, span, table, too_few
+from pairloop.report import table
 
-FIGURES = {
-    "observed_agreement": "observed agreement, a tie is a verdict",
-    "observed_agreement_without_ties": "observed agreement, ties left out",
-    "alpha_nominal": "Krippendorff's alpha, nominal",
-    "alpha_ordinal": "Krippendorff's alpha, ordinal in strength",
-    "fleiss_kappa": "Fleiss' kappa",
-    "gwet_ac1": "Gwet's AC1",
-}
-_SHARES = ("observed_agreement", "observed_agreement_without_ties", "flip_rate")
 LABELERS_SHOWN = 100  # --json has all
+SLICES_SHOWN = 8
 
 
-def agreement_text(report: AgreementReport) -> None:
-    """Print the report."""
+def agreement_text(full: FullReport, dimension: Dimension | None = None) -> None:
+    """Print the report; dimension: what to slice by, None for the slices that differ most."""
+    report = full.agreement
     table(
         "Agreement of people",
         ["figure", "value", "95 % interval", "pairs", "published, counted alike"],
         [_figure(name, words, getattr(report, name)) for name, words in FIGURES.items()],
     )
-    for line in _notes(report):
+    for line in _notes(full):
         print(line)
     shown = sorted(report.labelers, key=lambda p: (-p.votes, p.labeler))[:LABELERS_SHOWN]
     table(
@@ -37,46 +43,47 @@ def agreement_text(report: AgreementReport) -> None:
     )
     if len(report.labelers) > len(shown):
         print(f"{len(report.labelers) - len(shown)} more labelers: --json has everybody.")
+    if dimension is None:
+        _most_different(full.slices)
+    else:
+        _by(full.slices, dimension)
 
 
-def agreement_lines(report: AgreementReport) -> list[str]:
-    """The same figures, one a line, for a data card."""
-    found = {words: (name, getattr(report, name)) for name, words in FIGURES.items()}
-    found["flip rate (how often one vote is wrong)"] = ("flip_rate", report.flip_rate)
-    return [
-        f"{words[0].upper()}{words[1:]}: {_in_words(estimate, percent=name in _SHARES)}"
-        for words, (name, estimate) in found.items()
-    ]
+def _by(slices: Slices, dimension: Dimension) -> None:
+    found = slices.by[dimension]
+    if not found:
+        print(f"No vote has anything to slice by {dimension.value}.")
+        return
+    rows = [[*map(visible, slice_cells(one)), p_text(one.p_adjusted)] for one in found]
+    table(TITLES[dimension], [*(h.lower() for h in HEAD), "p"], rows)
+    if more := slices.left_out.get(dimension):
+        print(f"{more} more with fewer pairs.")
+    if slices.tested:
+        print(caution(slices))
+
+
+def _most_different(slices: Slices) -> None:
+    shown = most_different(slices)[:SLICES_SHOWN]
+    if not shown:
+        return
+    rows = [[d.value, *map(visible, slice_cells(one)), p_text(one.p_adjusted)] for d, one in shown]
+    table("Slices least likely by chance", ["by", *(h.lower() for h in HEAD), "p"], rows)
+    print(caution(slices))
 
 
 def _figure(name: str, words: str, found: Estimate) -> Sequence[object]:
-    percent = name in _SHARES
-    return [words, *estimate_cells(found, percent=percent), found.n, _published(name)]
+    percent = name in SHARES
+    return [words, *estimate_cells(found, percent=percent), found.n, published(name)]
 
 
-def _published(name: str) -> str:
-    """Comparable published figures, an effort's own side by side; "" where none compare."""
-    shares: dict[str, list[str]] = {}
-    for band in for_statistic(name):
-        shares.setdefault(band.effort, []).append(f"{100 * band.value:g}")
-    return ", ".join(f"{effort} {' and '.join(found)} %" for effort, found in shares.items())
-
-
-def _notes(report: AgreementReport) -> list[str]:
-    flips = report.flip_rate
-    if flips.value is None or flips.low is None or flips.high is None:
-        lines = [f"How often one vote is right: {too_few(flips)}."]
-    else:
-        lines = [
-            (
-                f"One vote is right {100 * (1 - flips.value):.1f} % of the time "
-                f"(95 % interval {100 * (1 - flips.high):.1f} % to {100 * (1 - flips.low):.1f} %), "
-                f"wrong {100 * flips.value:.1f} % of the time (the flip rate), as far as agreement "
-                "without ties tells."
-            )
-        ]
+def _notes(full: FullReport) -> list[str]:
+    report: AgreementReport = full.agreement
+    lines = [flips_in_words(report.flip_rate)]
     if report.both_bad:
         lines.append(f"The ordinal alpha leaves out {report.both_bad} votes of both bad.")
+    left_out = [f"{n:,} {LEFT_OUT[reason]}" for reason, n in full.left_out.items() if n]
+    if left_out:
+        lines.append(f"Not counted: {'; '.join(left_out)}.")
     return lines
 
 
@@ -94,10 +101,3 @@ def _labeler(p: LabelerAgreement) -> Sequence[object]:
         number(p.left_share, percent=True),
         alarm if p.crowd_votes else "-",
     ]
-
-
-def _in_words(found: Estimate, *, percent: bool) -> str:
-    if found.value is None:
-        return too_few(found)
-    value = number(found.value, percent=percent)
-    return f"{value} (95 % interval {span(found, percent=percent)}, {found.n} pairs)"

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from pairloop import (
+    commands_agreement,
     commands_data,
     commands_import,
     commands_judge,
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_agreement.register(app)
 commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)

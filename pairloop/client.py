@@ -182,6 +182,15 @@ class Client:
         """Open a locked account again."""
         return person_of(self._call("POST", f"/api/people/{_part(name)}/enable"))
 
+    def change_role(self, name: str, role: Role) -> Person:
+        """Give somebody another role; they sign in again."""
+        path = f"/api/people/{_part(name)}/role"
+        return person_of(self._call("POST", path, json={"role": role}))
+
+    def reset_password(self, name: str) -> str:
+        """The link where somebody chooses a new password, once; it is told this once."""
+        return self._address + str(self._call("POST", f"/api/people/{_part(name)}/reset")["path"])
+
     def invite(
         self,
         name: str = "",
@@ -217,7 +226,10 @@ class Client:
         return self._call("GET", "/api/settings")
 
     def change_settings(self, **changes: Any) -> Mapping[str, Any]:
-        """Change distribution settings; None goes back to pairloop.toml. All or none."""
+        """Change distribution settings: all or none.
+
+        None goes back to pairloop.toml; "off" ends stop_at or daily_limit, whatever the file says.
+        """
         return self._call("PUT", "/api/settings", json=changes)
 
     def set_guidelines(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands about what is in a workspace: init, prompts, agreement, export, status."""
+"""Commands about what is in a workspace: init, prompts, export, status."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("init")(init)
     app.add_typer(prompts_app, name="prompts")
-    app.command("agreement")(agreement)
     app.command("export")(export)
     app.command("status")(status)
 
@@ -82,68 +81,26 @@ def prompts_add(
     )
 
 
-def agreement(
-    *,
-    workspace: WorkspaceDir = Path(),
-    pair: Annotated[
-        str, typer.Option(help="Tell one pair's story instead: who said what of it.", metavar="ID")
-    ] = "",
-    as_json: Json = False,
-) -> None:
-    """How much labelers agree, over all rounds, and how sure that is."""
-    from annotate.agreement import agreement_report
-    from annotate.judge_agreement import model_rows
-    from annotate.settings import in_force
-    from pairloop.agreement_text import agreement_text
-    from pairloop.pair_story import read_story, story_json, story_text
-    from pairloop.report import model_table
-    from pairloop.workspace import open_workspace
-
-    space = open_workspace(workspace)
-    if pair:
-        with space.store() as store:
-            story = read_story(store, in_force(store, space.annotate), pair)
-        if as_json:
-            print(json.dumps(story_json(story)))
-        else:
-            story_text(story)
-        return
-    with space.store() as store:
-        report = agreement_report(store, in_force(store, space.annotate))
-        models = model_rows(store)
-    if as_json:
-        print(json.dumps(asdict(report) | {"models": [asdict(row) for row in models]}))
-        return
-    agreement_text(report)
-    for row in models:
-        model_table(row)
-    print(f"{report.judgments} judgments on {report.pairs} pairs. Next: pairloop status")
-
-
 def export(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     *,
     workspace: WorkspaceDir = Path(),
 ) -> None:
     """Write settled pairs as a dataset: Parquet, JSONL and a card."""
-    from annotate.agreement import agreement_report
     from annotate.consensus import settle
+    from annotate.report_card import report_card
+    from annotate.report_data import full_report
     from annotate.settings import in_force
-    from pairloop.agreement_text import agreement_lines
     from pairloop.workspace import open_workspace
+    from storage.store import utc_now
     from train.export import export as write
 
     space = open_workspace(workspace)
     with space.store() as store:
         config = in_force(store, space.annotate)
         settle(store, config)
-        lines = agreement_lines(agreement_report(store, config))
-        done = write(
-            store,
-            out,
-            agreement="\n".join(f"- {line}" for line in lines),
-            judge_votes=space.train.judge_votes,
-        )
+        card = report_card(full_report(store, config, now=utc_now()))
+        done = write(store, out, agreement=card, judge_votes=space.train.judge_votes)
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"
     print(f"Left out: {drops}.")

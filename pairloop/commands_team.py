@@ -3,11 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+
+if TYPE_CHECKING:
+    from storage.records import Role
 
 labelers_app = typer.Typer(help="The people (and models) who judge.", no_args_is_help=True)
 
@@ -42,10 +45,8 @@ def labelers_add(
     from annotate.people import change_settings, check_groups
     from pairloop.workspace import open_workspace
     from storage.errors import InputError
-    from storage.records import Role
 
-    if role not in list(Role):
-        raise InputError(f"There is no role {role!r}. Known roles: {', '.join(Role)}.")
+    known_role = _role(role)
     if invite and password_stdin:
         raise InputError("With --invite they choose the password, so leave --password-stdin out.")
     groups = check_groups(group or ())
@@ -53,7 +54,7 @@ def labelers_add(
     if invite:
         with space.store() as store:
             token = invitations.invite(
-                store, role=Role(role), author=COMMAND_LINE, name=name, groups=groups, days=days
+                store, role=known_role, author=COMMAND_LINE, name=name, groups=groups, days=days
             )
         print(f"/invite/{token}")
         print(
@@ -62,12 +63,9 @@ def labelers_add(
             f"{days:g} days. Next: pairloop annotate"
         )
         return
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    password = _typed_password(stdin=password_stdin)
     with space.store() as store:
-        labeler = add_labeler(store, name, password=password, role=Role(role))
+        labeler = add_labeler(store, name, password=password, role=known_role)
         if groups:
             change_settings(store, labeler.name, author=COMMAND_LINE, groups=groups)
     print(f"Added {labeler.role} {labeler.name}. Next: pairloop annotate")
@@ -139,6 +137,58 @@ def labelers_resume(name: _Name, *, workspace: WorkspaceDir = Path()) -> None:
     print(f"{name} gets pairs again. Next: pairloop labelers list")
 
 
+@labelers_app.command("role")
+def labelers_role(
+    name: _Name,
+    role: Annotated[str, typer.Argument(help="labeler, adjudicator or admin.")],
+    *,
+    workspace: WorkspaceDir = Path(),
+) -> None:
+    """Give somebody another role; they sign in again."""
+    from annotate.accounts import change_role
+    from pairloop.workspace import open_workspace
+
+    known_role = _role(role)
+    with open_workspace(workspace).store() as store:
+        change_role(store, name, known_role)
+    print(f"{name} is {known_role.value} now. Next: pairloop labelers list")
+
+
+@labelers_app.command("password")
+def labelers_password(
+    name: _Name,
+    *,
+    workspace: WorkspaceDir = Path(),
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a link where they choose it themselves.")
+    ] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Give somebody a new password, or a link to choose one; sessions and API tokens end."""
+    from annotate.passwords import RESET_HOURS, make_reset, set_password
+    from pairloop.workspace import open_workspace
+    from storage.errors import InputError
+
+    if link and password_stdin:
+        raise InputError("With --link they choose the password, so leave --password-stdin out.")
+    space = open_workspace(workspace)
+    if link:
+        with space.store() as store:
+            token = make_reset(store, name)
+        print(f"/reset/{token}")
+        print(
+            f"Send {name} your server's address followed by this. It changes their password once "
+            f"and holds {RESET_HOURS:g} hours. Next: pairloop annotate"
+        )
+        return
+    password = _typed_password(stdin=password_stdin)
+    with space.store() as store:
+        set_password(store, name, password)
+    print(f"{name} has a new password and signs in again. Next: pairloop labelers list")
+
+
 @labelers_app.command("token")
 def labelers_token(
     name: _Name,
@@ -157,6 +207,22 @@ def labelers_token(
         token = create_token(store, name, label=label, days=days)
     print(token)
     print(f"It acts as {name} and is not shown again. Next: see docs/api.md", file=sys.stderr)
+
+
+def _role(name: str) -> "Role":
+    from storage.errors import InputError
+    from storage.records import Role
+
+    if name not in list(Role):
+        raise InputError(f"There is no role {name!r}. Known roles: {', '.join(Role)}.")
+    return Role(name)
+
+
+def _typed_password(*, stdin: bool) -> str:
+    if stdin:
+        return sys.stdin.readline().rstrip("\n")
+    typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return typed
 
 
 def _set_paused(workspace: Path, name: str, *, paused: bool) -> None:

@@ -12,10 +12,10 @@ from pairloop.options import Json, WorkspaceDir
 from pairloop.report import counted, table
 from pairloop.stopping import stopping_on_signals
 from storage.records import Split
-from storage.store import Store, utc_now
 
 if TYPE_CHECKING:
     from pairloop.workspace import Workspace
+    from storage.store import Store
     from train.plan import Plan
     from train.preflight import Check
     from train.stage import TrainResult
@@ -41,6 +41,7 @@ def train(
     from annotate.settings import in_force
     from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
+    from storage.store import utc_now
     from train import plan as planning
     from train import stage
 
@@ -77,7 +78,7 @@ def train(
 
 
 def _checked(
-    store: Store, space: "Workspace", plan: "Plan", *, flip_rate: float | None
+    store: "Store", space: "Workspace", plan: "Plan", *, flip_rate: float | None
 ) -> list["Check"]:
     """Every check; those that need the model only where no other is red."""
     from train.check import model_checks

@@ -1,10 +1,9 @@
 """Results as people read them in a terminal (stdout)."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,9 +17,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from annotate.judge_agreement import ModelRow
-from annotate.stats.estimate import MIN_PAIRS, Estimate
-from pairloop.status import LoopStatus
+from annotate.report_words import estimate_cells, number
+
+if TYPE_CHECKING:  # these bring pandas and the database, which a --help need not wait for
+    from annotate.judge_agreement import ModelRow
+    from pairloop.status import LoopStatus
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -42,32 +43,6 @@ def counted(drops: Mapping[Any, int]) -> str:
     return ", ".join(f"{n} {why}" for why, n in found) or "none"
 
 
-def number(value: float | None, *, percent: bool = False) -> str:
-    """A number or a dash; None and nan are "not known"."""
-    if value is None or math.isnan(value):
-        return "-"
-    return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
-
-
-def too_few(found: Estimate) -> str:
-    """Why there is no number: too few pairs, or nothing that chance could have got wrong."""
-    if found.n < MIN_PAIRS:
-        return f"not enough data ({found.n} of {MIN_PAIRS} pairs)"
-    return "undefined: every vote is the same"
-
-
-def span(found: Estimate, *, percent: bool) -> str:
-    """The interval."""
-    return f"{number(found.low, percent=percent)} to {number(found.high, percent=percent)}"
-
-
-def estimate_cells(found: Estimate, *, percent: bool) -> tuple[str, str]:
-    """The value and the interval, or why there are none."""
-    if found.value is None:
-        return too_few(found), ""
-    return number(found.value, percent=percent), span(found, percent=percent)
-
-
 _MODEL_FIGURES = {
     "majority_agreement": "agrees with people's majority",
     "majority_agreement_without_ties": "the same, ties left out",
@@ -83,7 +58,7 @@ _MODEL_FIGURES = {
 }
 
 
-def model_table(row: ModelRow) -> None:
+def model_table(row: "ModelRow") -> None:
     """One model that judges: how far it agrees with people, and its biases."""
     rows = []
     for name, words in _MODEL_FIGURES.items():
@@ -95,7 +70,7 @@ def model_table(row: ModelRow) -> None:
     table(title, ["figure", "value", "95 % interval", "pairs"], rows)
 
 
-def status_table(state: LoopStatus) -> None:
+def status_table(state: "LoopStatus") -> None:
     """One row per round."""
     columns = ["round", "prompts", "responses", "pairs", "votes", "settled", "preferred"]
     columns += ["trained on", "held-out accuracy", "win rate against SFT"]

@@ -56,6 +56,7 @@ TABLES: Mapping[type, str] = {
     team_records.Guideline: "guideline_rows",
     team_records.Invitation: "invitation_rows",
     team_records.ApiToken: "api_token_rows",
+    team_records.PasswordReset: "password_reset_rows",
     team_records.Activity: "activity_rows",
     adjudication_records.OwnView: "own_view_rows",
     adjudication_records.Adjudication: "adjudication_rows",

@@ -88,3 +88,9 @@ def votes_since(store: Store, *, since: datetime) -> tuple[int, datetime | None]
     """Votes of people since then, and when the first of all was given."""
     row: dict[str, Any] = store.query("votes_between", since=since)[0]
     return int(row["votes"]), row["first_at"]
+
+
+def votes_growth(store: Store, *, points: int = 200) -> list[tuple[datetime, int]]:
+    """When people's votes had grown to how many, at about so many points, the last included."""
+    rows: list[dict[str, Any]] = store.query("votes_growth", points=points)
+    return [(row["created_at"], int(row["votes"])) for row in rows]

@@ -137,3 +137,63 @@ def judgments_by_guideline(store: Store) -> dict[str, int]:
         str(row["guideline"]): int(str(row["judgments"]))
         for row in store.query("judgments_by_guideline")
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSort:
+    """Pairs alike in purpose, overlap and votes: one of them, how many they are, and the votes."""
+
+    pair: Pair
+    pairs: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def votes(self) -> int:
+        return len(self.verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputedPair:
+    """A judged pair whose voters differ; votes by verdict are people's."""
+
+    pair_id: str
+    purpose: Purpose
+    round: int
+    votes: int
+    first_votes: int
+    second_votes: int
+    tie_votes: int
+    both_bad_votes: int
+    settled: bool
+    closed: bool
+    excerpt: str  # of the prompt's last message
+
+
+def pair_sorts(store: Store, *, overlap_share: float) -> list[PairSort]:
+    """All pairs to label, but for adjudicated ones, in sorts; `pairs_by_standing` says which."""
+    rows: list[dict[str, Any]] = store.query("pairs_by_standing", overlap_share=overlap_share)
+    found = []
+    for row in rows:
+        votes = [
+            (Verdict.FIRST, row.pop("first_votes")),
+            (Verdict.SECOND, row.pop("second_votes")),
+            (Verdict.TIE, row.pop("tie_votes")),
+            (Verdict.BOTH_BAD, row.pop("both_bad_votes")),
+        ]
+        found.append(
+            PairSort(
+                pairs=row.pop("pairs"),
+                verdicts=tuple(v for v, n in votes for _ in range(n)),
+                pair=Pair(**row | {"purpose": Purpose(row["purpose"])}),
+            )
+        )
+    return found
+
+
+def disputed_pairs(store: Store, *, count: int) -> tuple[list[DisputedPair], int]:
+    """The most disputed pairs that nobody adjudicated, and how many disputed ones there are."""
+    rows: list[dict[str, Any]] = store.query("disputed_pairs", count=count)
+    total = int(rows[0]["disputed"]) if rows else 0
+    for row in rows:
+        del row["disputed"]
+    return [DisputedPair(**row | {"purpose": Purpose(row["purpose"])}) for row in rows], total

@@ -93,3 +93,9 @@ def evaluation_outcomes(store: Store) -> list[Outcome]:
 def table_counts(store: Store) -> dict[str, int]:
     """Rows stored, by kind."""
     return {name: int(str(n)) for name, n in store.query("table_counts")[0].items()}
+
+
+def dashboard_version(store: Store) -> tuple[int, ...]:
+    """Numbers that change whenever what the progress page shows may: nothing is scanned for them."""
+    row = store.query("dashboard_version")[0]
+    return tuple(int(str(n)) for n in row.values())

@@ -16,6 +16,7 @@ from storage.team_records import (
     Guideline,
     Invitation,
     LabelerSettings,
+    PasswordReset,
     Setting,
 )
 
@@ -65,6 +66,12 @@ def api_token(store: Store, token_hash: str) -> ApiToken | None:
 def api_tokens(store: Store) -> dict[str, ApiToken]:
     """Every API token by its hash, newest first."""
     return {t.token_hash: t for t in store.read(ApiToken, "api_tokens_all")}
+
+
+def password_reset(store: Store, token_hash: str) -> PasswordReset | None:
+    """The reset behind a link's hash."""
+    found = store.read(PasswordReset, "password_reset_by_token", token_hash=token_hash)
+    return found[0] if found else None
 
 
 def activities(store: Store, *, count: int = 200, skip: int = 0) -> list[Activity]:

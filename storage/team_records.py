@@ -78,7 +78,7 @@ class Setting:
 
     key: str
     revision: int
-    value: str  # JSON; "null" goes back to pairloop.toml
+    value: str  # JSON; null goes back to pairloop.toml, "off" is none whatever the file says
     author: str
     created_at: datetime
 
@@ -123,6 +123,17 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordReset:
+    """A link with which somebody chooses a new password; any later change of the account ends it."""
+
+    token_hash: str  # sha256 of the link's token
+    labeler: str
+    author: str
+    expires_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     """One entry of the trail: who did what to whom or what."""
 
@@ -135,5 +146,13 @@ class Activity:
 
 
 TeamRecord = (
-    Gold | LabelerSettings | Assignment | Setting | Guideline | Invitation | ApiToken | Activity
+    Gold
+    | LabelerSettings
+    | Assignment
+    | Setting
+    | Guideline
+    | Invitation
+    | ApiToken
+    | PasswordReset
+    | Activity
 )

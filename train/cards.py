@@ -23,7 +23,8 @@ answers by pairloop.
 | run | `{run_id}` |
 
 Reference: the policy trained from, as it was. Settings, library versions and the whole training
-history are in `run.json`; `loss.png` shows the curve.
+history are in `run.json`; `report.html` shows curves, held-out rewards, slices, labels worth a
+second look and answers before and after; `rewards.parquet` holds the implicit rewards.
 
 ![Training loss]({plot})
 """

@@ -5,7 +5,7 @@ reference by its log-probabilities, which are worked out once, before the first 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 from storage.errors import ModelError
 from train.config import Tuning
 from train.dry_step import DryStep, dry_step, wrong_start
-from train.examples import Example
 from train.prepare import Job, Prepared, prepare
 from train.reference import Reference, scorer
+from train.rewards import Reward, accuracy_of, rewards_of
+from train.samples import PROMPTS, Sampled, answers
 
 ADAPTER = "adapter_model.safetensors"
 
@@ -24,16 +25,20 @@ OnLog = Callable[[int, int, Mapping[str, float]], None]  # step, steps, finite m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What the run measured. heldout_accuracy: share of validation pairs whose chosen answer has
-    the higher implicit reward; nan without validation pairs.
-    """
+    """What the run measured, and the implicit rewards of the pairs trained on and held out."""
 
     metrics: dict[str, float]
     history: list[dict[str, float]]
     reference: Reference
     dry_step: DryStep
-    heldout_margins: list[float]
-    heldout_accuracy: float
+    rewards: list[Reward]
+    heldout_rewards: list[Reward]
+    samples: list[Sampled]
+
+    @property
+    def heldout_accuracy(self) -> float:
+        """Share of validation pairs whose chosen answer has the higher reward; nan without any."""
+        return accuracy_of(self.heldout_rewards)
 
 
 def train_dpo(
@@ -65,27 +70,41 @@ def train_dpo(
                 asked.append(True)
                 control.should_save = control.should_training_stop = True
 
+    asks = job.heldout[:PROMPTS]
+    asked_ids = [e.prompt_ids for e in asks]
+    before = answers(trainer.model, ready.tokenizer, asked_ids)
     trainer.add_callback(Watch())
     checkpoint = get_last_checkpoint(str(job.work)) if job.work.is_dir() else None
     result = trainer.train(resume_from_checkpoint=checkpoint)
     if asked:
         raise KeyboardInterrupt
-    margins = _margins(
-        job.heldout,
-        ready.reference.part(len(job.examples), None),
-        scorer(trainer.model, pad_id=ready.pad_id),
-        beta=job.config.beta,
+    score, n = scorer(trainer.model, pad_id=ready.pad_id), len(job.examples)
+    rewards, heldout = (
+        rewards_of(of, reference, score, beta=job.config.beta)
+        for of, reference in (
+            (job.examples, ready.reference.part(0, n)),
+            (job.heldout, ready.reference.part(n, None)),
+        )
     )
     _save(ready, out)
     metrics = {k: float(v) for k, v in result.metrics.items() if isinstance(v, int | float)}
-    accuracy = sum(m > 0 for m in margins) / len(margins) if margins else math.nan
     return Trained(
         metrics=metrics,
         history=[row for row in trainer.state.log_history if "loss" in row],
         reference=ready.reference,
         dry_step=first,
-        heldout_margins=margins,
-        heldout_accuracy=accuracy,
+        rewards=rewards,
+        heldout_rewards=heldout,
+        samples=[
+            Sampled(
+                prompt=ready.tokenizer.decode(e.prompt_ids, skip_special_tokens=True),
+                before=earlier,
+                after=later,
+            )
+            for e, earlier, later in zip(
+                asks, before, answers(trainer.model, ready.tokenizer, asked_ids), strict=True
+            )
+        ],
     )
 
 
@@ -104,21 +123,3 @@ def _check_loss(loss: float, *, step: int) -> None:
             f"The loss became {loss} at step {step}. Lower train.learning_rate; the last "
             "checkpoint is kept and a new run with other settings begins afresh."
         )
-
-
-def _margins(
-    examples: Sequence[Example], reference: Reference, score: Any, *, beta: float
-) -> list[float]:
-    """Implicit reward of chosen minus rejected, per pair: beta times the log-ratio to the reference
-    (Rafailov et al. 2023, section 4).
-    """
-    if not examples:
-        return []
-    wanted = [(ids, len(e.prompt_ids)) for e in examples for ids in e.sequences()]
-    now = score(wanted)
-    return [
-        beta * ((c - rc) - (j - rj))
-        for c, j, rc, rj in zip(
-            now[::2], now[1::2], reference.chosen, reference.rejected, strict=True
-        )
-    ]

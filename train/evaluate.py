@@ -11,6 +11,7 @@ from typing import assert_never
 
 import numpy as np
 
+from storage.intervals import wilson
 from storage.records import Verdict
 from storage.summaries import Outcome
 
@@ -94,11 +95,3 @@ def _interval(points: Sequence[Sequence[float]], *, seed: int) -> tuple[float, f
     rates = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(rates, [0.025, 0.975])
     return float(low), value, float(high)
-
-
-def wilson(successes: float, n: int, *, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson score interval of a proportion (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4)."""
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)

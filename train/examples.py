@@ -51,15 +51,12 @@ def _example(triplet: Triplet, texts: Texts, tokenizer: Any) -> Example:
     prompt = texts.prompts[triplet.prompt_id]
     chosen, rejected = texts.responses[triplet.chosen], texts.responses[triplet.rejected]
     prompt_ids = chosen.prompt_token_ids
-    exact = bool(chosen.token_ids and rejected.token_ids and prompt_ids)
-    if (
-        chosen.token_ids
-        and rejected.token_ids
-        and prompt_ids
-        and prompt_ids == rejected.prompt_token_ids
-    ):
+    same = prompt_ids == rejected.prompt_token_ids
+    if chosen.token_ids and rejected.token_ids and prompt_ids and same:
         answers = chosen.token_ids, rejected.token_ids
+        sampled = _sampled(chosen, rejected)
     else:
+        sampled = None  # those log-probabilities are of other token ids than these
         prompt_ids = tuple(prompt_ids_of(prompt, tokenizer))
         answers = (
             tuple(answer_ids(prompt, chosen.text, tokenizer)),
@@ -72,7 +69,7 @@ def _example(triplet: Triplet, texts: Texts, tokenizer: Any) -> Example:
         rejected_ids=answers[1],
         weight=triplet.weight,
         probability=triplet.probability,
-        sampled=_sampled(chosen, rejected) if exact else None,
+        sampled=sampled,
     )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from rapidfuzz.distance import Levenshtein
 
+from storage.intervals import wilson
 from storage.records import FinishReason, Prompt, Response, Triplet
 from train.config import Loss, TrainConfig, Tuning
-from train.evaluate import wilson
 from train.examples import Example, end_ids, prompt_ids_of
 from train.rows import Texts
 

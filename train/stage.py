@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from storage.errors import ModelError
 from storage.records import Policy, Split
 from storage.run_records import RunKind, RunStatus
@@ -23,7 +26,10 @@ from train.cards import loss_plot, model_card
 from train.check import model_checks
 from train.config import Loss, TrainConfig, Tuning
 from train.plan import Plan, gather, plan_training, refuse_red
+from train.report_html import Findings, report_html
 from train.triplets import Drop
+from train.verdict import as_json, verdict_of
+from train.watch import warnings_of
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +87,17 @@ def train(
             store.append(plan.built.triplets)
             training, heldout = gathered.job.examples, gathered.job.heldout
 
+            history: list[Mapping[str, float]] = []
+            told: dict[str, str] = {}
+
             def on_log(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+                history.append(metrics)
                 run.event(f"step {step} of {steps}", progress=step / steps, metrics=metrics)
+                for name, words in warnings_of(history, steps=steps).items():
+                    if name not in told:
+                        told[name] = words
+                        log.warning("%s: %s", name, words)
+                        run.event(f"warning, {name}: {words}", progress=step / steps)
                 if on_step is not None:
                     on_step(step, steps, metrics)
 
@@ -90,6 +105,7 @@ def train(
             out = work / "result"
             trained = train_dpo(gathered.job, out=out, on_log=on_log, stopping=stopping)
             checks += model_checks(gathered.job, trained.reference, trained.dry_step)
+            verdict = verdict_of(trained.heldout_rewards, told)
             report = {
                 "fingerprint": plan.fingerprint,
                 "run_id": run.run.id,
@@ -113,11 +129,21 @@ def train(
                 "checks": [asdict(c) for c in checks],
                 "drops": {reason.value: n for reason, n in plan.built.drops.items()},
                 "heldout_accuracy": trained.heldout_accuracy if heldout else None,
-                "heldout_margins": trained.heldout_margins,
+                "heldout_margins": [r.margin for r in trained.heldout_rewards],
+                "warnings": told,
+                "verdict": as_json(verdict),
                 "metrics": trained.metrics,
                 "history": trained.history,
             }
-            _publish(out, folder, report)
+            findings = Findings(
+                verdict=verdict,
+                rewards=trained.rewards,
+                heldout=trained.heldout_rewards,
+                triplets={t.pair_id: t for t in plan.built.triplets},
+                texts=gathered.data.texts,
+                samples=trained.samples,
+            )
+            _publish(out, folder, report, findings)
             shutil.rmtree(work, ignore_errors=True)
         policy = _register(store, plan, folder, config, run_id=run.run.id)
     except BaseException as error:
@@ -158,11 +184,21 @@ def _finished(folder: Path, plan: Plan) -> dict[str, object] | None:
     return report
 
 
-def _publish(out: Path, folder: Path, report: dict[str, object]) -> None:
+def _publish(out: Path, folder: Path, report: dict[str, object], findings: Findings) -> None:
     """Complete the result folder, then move it into place in one step."""
     (out / RUN_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (out / "README.md").write_text(model_card(report), encoding="utf-8")
     loss_plot(report, out / "loss.png")
+    (out / "report.html").write_text(report_html(report, findings), encoding="utf-8")
+    rows = [
+        asdict(r) | {"split": split.value}
+        for split, rewards in (
+            (Split.TRAIN, findings.rewards),
+            (Split.VALIDATION, findings.heldout),
+        )
+        for r in rewards
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), out / "rewards.parquet")
     folder.parent.mkdir(parents=True, exist_ok=True)
     out.replace(folder)
 

@@ -1,4 +1,4 @@
-// Tables of the admin pages: sorting by a column, buttons that reach Python, copying.
+// Tables and pictures of the admin pages: sorting, buttons that reach Python, copying, saving.
 const order = { column: -1, up: false };
 
 function sortValue(row) {
@@ -19,6 +19,24 @@ function applyOrder() {
   head.setAttribute("aria-sort", order.up ? "ascending" : "descending");
 }
 
+// The picture as a file of its own. Without the page's variables it has its light colours.
+function savePicture(button) {
+  const copy = button.closest("figure").querySelector("svg").cloneNode(true);
+  const [, , width, height] = copy.getAttribute("viewBox").split(" ");
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const back = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [name, value] of [["width", "100%"], ["height", "100%"], ["fill", "#fff"]]) back.setAttribute(name, value);
+  copy.prepend(back);
+  const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = button.dataset.save;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 element.addEventListener("click", async (event) => {
   const head = event.target.closest("[data-sort]");
   if (head) {
@@ -26,6 +44,11 @@ element.addEventListener("click", async (event) => {
     order.up = order.column === column ? !order.up : false;
     order.column = column;
     applyOrder();
+    return;
+  }
+  const save = event.target.closest("[data-save]");
+  if (save) {
+    savePicture(save);
     return;
   }
   const copy = event.target.closest("[data-copy]");

@@ -50,7 +50,7 @@ class LabelerBias:
 
     labeler: int
     votes: int
-    effects: tuple[Effect, ...]  # side, then length where style was given
+    effects: tuple[Effect, ...]  # side, then the styles that labelers depart in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +74,25 @@ def fit_bias(
     style_N_F: npt.ArrayLike | None = None,
     styles: Sequence[str] = (),
     strength_N: npt.ArrayLike | None = None,
+    own_styles: int = 1,
     prior_deviation: float = 3.0,
     labeler_deviation: float = 0.5,
 ) -> Bias:
     """Fit to votes for an answer, one row each; ties and both-bad stay outside.
 
-    first_N: whether the pair's first answer was preferred. first_left_N: whether it was on the left.
-    style_N_F: first minus second (annotate/stats/style.py), columns named by `styles`; the first one
-    is length. strength_N: the pair's strength in log-odds from elsewhere (`others_logit`, or the
+    first_N: whether the pair's first answer was preferred. first_left_N: whether it was on the left;
+    nan where nobody knows. style_N_F: first minus second (annotate/stats/style.py), columns named by
+    `styles`, length first. own_styles: in how many of them labelers have departures of their own.
+    strength_N: the pair's strength in log-odds from elsewhere (`others_logit`, or the
     policies' ratings): style effects are then what goes beyond it.
     """
     sign = np.where(np.asarray(first_N, dtype=bool), 1.0, -1.0)
     rows = len(sign)
-    side = np.where(np.asarray(first_left_N, dtype=bool), 1.0, -1.0)
+    side = np.nan_to_num(2 * np.asarray(first_left_N, dtype=np.float64) - 1)
     columns = [side]
     if style_N_F is not None:
         columns += list(np.asarray(style_N_F, dtype=np.float64).reshape(rows, len(styles)).T)
-    own = len(columns[:2])
+    own = min(1 + own_styles, len(columns))
     if strength_N is not None:
         columns.append(np.asarray(strength_N, dtype=np.float64))
     names = (

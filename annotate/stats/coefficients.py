@@ -16,12 +16,13 @@ from annotate.stats.estimate import (
     RESAMPLES,
     Estimate,
     Floats,
-    Z,
+    Ints,
     estimate_of,
     kinds_of,
     ratio_of,
 )
 from annotate.stats.votes import LEVELS, Votes
+from storage.intervals import Z
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,18 @@ def estimate(
     for a share is Wilson's interval.
     """
     kinds, pairs_U = kinds_of(counts_P_V)
+    return estimate_of_kinds(coefficient, kinds, pairs_U, seed=seed, resamples=resamples)
+
+
+def estimate_of_kinds(
+    coefficient: Coefficient,
+    kinds: Floats,
+    pairs_U: Ints,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """The same from the distinct rows of counts_P_V, and how many pairs have each."""
     n_U = kinds.sum(axis=1)
     keep = n_U >= coefficient.least
     kinds, pairs_U, n_U = kinds[keep], pairs_U[keep], n_U[keep]

@@ -8,14 +8,12 @@ not grow with the number of pairs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 MIN_PAIRS = 10  # below this there is "not enough data" instead of a number
 RESAMPLES = 1000
-Z = NormalDist().inv_cdf(0.975)
 CELLS = 4_000_000  # of one block of draws: 32 MB
 
 Floats = npt.NDArray[np.float64]
@@ -101,16 +99,3 @@ def ratio_of(sums: Floats) -> Floats:
     """First sum over second; nan where the second is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(sums[..., 1] != 0, sums[..., 0] / sums[..., 1], np.nan))
-
-
-def wilson(some: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share (Wilson 1927; Brown, Cai and DasGupta 2001, 3.1.1).
-
-    All of [0, 1] where n is 0.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share = some / n
-    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * (share * (1 - share) / n + Z * Z / (4 * n * n)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)

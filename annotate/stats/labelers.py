@@ -14,9 +14,9 @@ from annotate.stats.estimate import (
     estimate_of,
     kinds_of,
     ratio_of,
-    wilson,
 )
 from annotate.stats.votes import VERDICTS, Votes, meeting_votes
+from storage.intervals import wilson
 
 K = len(VERDICTS)
 

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from annotate.accounts import add_labeler
 from annotate.agreement import agreement_report
+from annotate.report_words import number
 from pairloop.demo.scripted import ScriptedLabeler, Taste
 from pairloop.demo.workspace import demo_workspace
-from pairloop.report import number, table
+from pairloop.report import table
 from pairloop.status import loop_status
 from pairloop.workspace import Workspace
 from storage.errors import ConflictError, PairloopError

@@ -1,20 +1,24 @@
-"""What was found becomes records. Pure: no store, no clock; the same file gives the same ids.
+"""What was found becomes rows. Pure: no store, no clock; the same file gives the same ids.
 
 Nobody here sampled an imported answer, so most of its fields say nothing: no token ids, no
 log-probability, temperature 0, seed 0. Two answers of one model to one prompt still need two ids;
 the sampling index tells them apart and is taken from a hash of the text, so that the same text has
 the same id in every file and on every run.
+
+Of what there is much of, a row holds only the columns that differ: a record of every column takes
+longer to make than all the rest.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from generate.pairs import make_pair
 from generate.prompts import split_of
 from pairloop.imports.found import Answer, Choice, Vote
+from storage.codec import Record
 from storage.records import (
     IMPORTED_LABELER,
     IMPORTED_ROUND,
@@ -33,11 +37,14 @@ from storage.records import (
     Role,
     Sampling,
     Side,
+    Split,
+    Strength,
     Verdict,
 )
 
 METHOD = "imported"
 ENGINE = "import"
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # as storage.codec writes its texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,62 @@ class Shares:
 
     validation: float
     test: float
+
+
+class PromptRow(NamedTuple):
+    """The columns in which imported prompts differ."""
+
+    id: str
+    messages: str
+    source: str
+    split: Split
+    tags: tuple[str, ...]
+
+
+class ResponseRow(NamedTuple):
+    """The columns in which imported answers differ."""
+
+    id: str
+    prompt_id: str
+    policy_id: str
+    text: str
+    sample_index: int
+
+
+class PairRow(NamedTuple):
+    """The columns in which imported pairs differ."""
+
+    id: str
+    prompt_id: str
+    first: str
+    second: str
+    strategy: str
+
+
+class PresentationRow(NamedTuple):
+    """The columns in which imported showings differ."""
+
+    id: str
+    pair_id: str
+    labeler: str
+    first_side: Side
+    created_at: datetime
+
+
+class JudgmentRow(NamedTuple):
+    """The columns in which imported judgments differ."""
+
+    id: str
+    pair_id: str
+    labeler: str
+    presentation_id: str
+    revision: int
+    verdict: Verdict
+    strength: Strength | None
+    criteria: str
+    rationale: str
+    seconds: float
+    created_at: datetime
 
 
 def _row_id(tag: str, *parts: str) -> str:
@@ -71,6 +134,15 @@ def labeler_record(name: str, kind: LabelerKind, *, now: datetime) -> Labeler:
     )
 
 
+def prompt_row(
+    messages: tuple[Message, ...], *, source: str, tags: tuple[str, ...], shares: Shares
+) -> PromptRow:
+    """The prompt, in the split its text has everywhere."""
+    split = split_of(messages, validation_share=shares.validation, test_share=shares.test)
+    turns = _JSON.encode([m.as_dict() for m in messages])
+    return PromptRow(Prompt.id_of(messages), turns, source, split, tags)
+
+
 def prompt_record(
     messages: tuple[Message, ...],
     *,
@@ -79,14 +151,10 @@ def prompt_record(
     shares: Shares,
     now: datetime,
 ) -> Prompt:
-    """The prompt, in the split its text has everywhere."""
+    """The whole record of an imported prompt."""
+    row = prompt_row(messages, source=source, tags=tags, shares=shares)
     return Prompt(
-        id=Prompt.id_of(messages),
-        messages=messages,
-        source=source,
-        split=split_of(messages, validation_share=shares.validation, test_share=shares.test),
-        tags=tags,
-        created_at=now,
+        id=row.id, messages=messages, source=source, split=row.split, tags=tags, created_at=now
     )
 
 
@@ -109,15 +177,21 @@ def policy_record(model: str, *, now: datetime) -> Policy:
     )
 
 
-def response_record(answer: Answer, *, prompt_id: str, policy_id: str, now: datetime) -> Response:
+def response_row(answer: Answer, *, prompt_id: str, policy_id: str) -> ResponseRow:
     """One imported answer; see the module's docstring for its id."""
     index = int.from_bytes(hashlib.sha256(answer.text.encode()).digest()[:8]) >> 1
     sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=0, seed=0, index=index)
+    response_id = Response.id_of(prompt_id=prompt_id, policy_id=policy_id, sampling=sampling)
+    return ResponseRow(response_id, prompt_id, policy_id, answer.text, index)
+
+
+def response_record(row: ResponseRow, *, now: datetime) -> Response:
+    """The whole record of an imported answer."""
     return Response(
-        id=Response.id_of(prompt_id=prompt_id, policy_id=policy_id, sampling=sampling),
-        prompt_id=prompt_id,
-        policy_id=policy_id,
-        text=answer.text,
+        id=row.id,
+        prompt_id=row.prompt_id,
+        policy_id=row.policy_id,
+        text=row.text,
         prompt_token_ids=None,
         token_ids=None,
         logprob_sum=None,
@@ -126,20 +200,12 @@ def response_record(answer: Answer, *, prompt_id: str, policy_id: str, now: date
         top_p=1.0,
         max_tokens=0,
         seed=0,
-        sample_index=index,
+        sample_index=row.sample_index,
         engine=ENGINE,
         template_hash="",
         run_id="",
         created_at=now,
     )
-
-
-def pair_record(a: Response, b: Response, *, first: str, now: datetime) -> Pair:
-    """A pair that came with its votes; first: the response that is to be its first."""
-    pair = make_pair(
-        a, b, purpose=Purpose.TRAIN, strategy=IMPORTED_VOTES, number=IMPORTED_ROUND, now=now
-    )
-    return pair if pair.first == first else replace(pair, first=pair.second, second=pair.first)
 
 
 def verdict_of(choice: Choice, *, a_is_first: bool) -> Verdict:
@@ -157,51 +223,87 @@ def verdict_of(choice: Choice, *, a_is_first: bool) -> Verdict:
             assert_never(choice)
 
 
-def criteria_of(vote: Vote, *, a_is_first: bool) -> Mapping[str, str]:
-    """The answers to further questions in stored order."""
+def criteria_of(vote: Vote, *, a_is_first: bool) -> str:
+    """The answers to further questions in stored order, as JSON text."""
+    if not vote.criteria:
+        return "{}"
     sides = {"a": "first", "b": "second"} if a_is_first else {"a": "second", "b": "first"}
-    return {name: sides.get(better, better) for name, better in vote.criteria.items()}
+    stored = {name: sides.get(better, better) for name, better in vote.criteria.items()}
+    return _JSON.encode(stored)
 
 
-def presentation_record(pair: Pair, labeler: str, side: Side, *, now: datetime) -> Presentation:
+def presentation_row(pair_id: str, labeler: str, side: Side, *, now: datetime) -> PresentationRow:
     """That the pair was shown with its first response on this side."""
-    return Presentation(
-        id=_row_id("s1", METHOD, pair.id, labeler, side.value),
-        pair_id=pair.id,
-        labeler=labeler,
-        first_side=side,
-        guideline="",
-        created_at=now,
-    )
+    row_id = _row_id("s1", METHOD, pair_id, labeler, side)
+    return PresentationRow(row_id, pair_id, labeler, side, now)
 
 
-def judgment_record(
+def judgment_row(
     vote: Vote,
-    pair: Pair,
+    pair_id: str,
     *,
     labeler: str,
+    verdict: Verdict,
     a_is_first: bool,
     number: int,
-    shown: Presentation | None,
+    presentation_id: str,
     now: datetime,
-) -> Judgment:
+) -> JudgmentRow:
     """The vote; number counts the different things this labeler said about this pair in the import.
 
     Its id covers who, what and number, so the same file again gives the same rows.
     """
-    verdict = verdict_of(vote.choice, a_is_first=a_is_first)
     strength = vote.strength if verdict in (Verdict.FIRST, Verdict.SECOND) else None
-    return Judgment(
-        id=_row_id("i1", pair.id, labeler, str(number), verdict.value, strength or ""),
-        pair_id=pair.id,
-        labeler=labeler,
-        presentation_id=shown.id if shown else "",
-        revision=number,
-        verdict=verdict,
-        strength=strength,
-        withdrawn=False,
-        criteria=criteria_of(vote, a_is_first=a_is_first),
-        rationale=vote.rationale,
-        seconds=vote.seconds,
-        created_at=vote.created_at or now,
+    return JudgmentRow(
+        _row_id("i1", pair_id, labeler, str(number), verdict, strength or ""),
+        pair_id,
+        labeler,
+        presentation_id,
+        number,
+        verdict,
+        strength,
+        criteria_of(vote, a_is_first=a_is_first),
+        vote.rationale,
+        vote.seconds,
+        vote.created_at or now,
     )
+
+
+def templates(now: datetime) -> Mapping[type[Record], Record]:
+    """By kind, a record with the columns that every imported row of it has the same."""
+    return {
+        Prompt: Prompt(
+            id="",
+            messages=(Message(role="user", content="-"),),
+            source="",
+            split=Split.TRAIN,
+            tags=(),
+            created_at=now,
+        ),
+        Response: response_record(ResponseRow("", "", "", "", 0), now=now),
+        Pair: Pair(
+            id="",
+            prompt_id="",
+            first="",
+            second="-",
+            purpose=Purpose.TRAIN,
+            strategy=IMPORTED_VOTES,
+            round=IMPORTED_ROUND,
+            created_at=now,
+        ),
+        Presentation: Presentation(
+            id="", pair_id="", labeler="", first_side=Side.LEFT, guideline="", created_at=now
+        ),
+        Judgment: Judgment(
+            id="",
+            pair_id="",
+            labeler="",
+            presentation_id="",
+            revision=0,
+            verdict=Verdict.TIE,
+            strength=None,
+            withdrawn=False,
+            seconds=0.0,
+            created_at=now,
+        ),
+    }

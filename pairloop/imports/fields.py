@@ -73,7 +73,7 @@ def text(values: Mapping[str, object], name: str) -> str:
         raise BadRowError(f"needs {name!r}; it has {have[:300]}")
     if not isinstance(value, str):
         raise BadRowError(f"{name!r} must be text, not {type(value).__name__}")
-    if broken(value):
+    if not value.isascii() and broken(value):
         raise BadRowError(f"{name!r} {HALF}")
     return value
 
@@ -104,6 +104,7 @@ def person(values: Mapping[str, object], name: str) -> str:
     return usable_name(who, name)
 
 
+@lru_cache(maxsize=10_000)
 def usable_name(who: str, name: str) -> str:
     """The name, refused where it could not be shown."""
     if len(who) > _MAX_NAME_CHARS or any(ord(c) < 32 for c in who):
@@ -111,6 +112,7 @@ def usable_name(who: str, name: str) -> str:
     return who
 
 
+@lru_cache(maxsize=10_000)
 def kind_of_labeler(who: str, stated: str = "") -> LabelerKind:
     """Whether a person or a model judged; by its name only where the file does not say."""
     if stated:
@@ -120,6 +122,7 @@ def kind_of_labeler(who: str, stated: str = "") -> LabelerKind:
     return LabelerKind.MODEL if _MODEL_NAMES.match(who) else LabelerKind.HUMAN
 
 
+@lru_cache(maxsize=1000)
 def choice_of(word: str) -> Choice | None:
     """What a word for a choice means, None where it is none."""
     return _CHOICES.get(re.sub(r"[\s_()\-]+", "", word).lower())

@@ -5,17 +5,20 @@ came before, the ids are.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from generate.config import GenerateConfig
 from generate.pairs import random_pairs
 from pairloop.imports import encode
+from pairloop.imports.encode import JudgmentRow, PairRow, PresentationRow, PromptRow, ResponseRow
 from pairloop.imports.found import Answer, Candidates, Reason, Vote
 from pairloop.imports.spool import Spool, rows_like
+from storage.codec import Record
 from storage.codec import encode as arrow_table
 from storage.records import (
     IMPORTED_ROUND,
+    IMPORTED_VOTES,
     Judgment,
     Message,
     Pair,
@@ -33,11 +36,7 @@ from storage.records import (
 IMPORTED_CANDIDATES = "imported candidates"
 TEST_PROMPT = "candidates of test prompts, which are for comparing policies only"
 BATCH_ROWS = 5000  # answers: some 20 MB of ordinary ones
-VARYING = {
-    Response: ("id", "prompt_id", "policy_id", "text", "sample_index"),
-    Pair: ("id", "prompt_id", "first", "second", "strategy"),
-    Presentation: ("id", "pair_id", "labeler", "first_side", "created_at"),
-}
+Row = PromptRow | ResponseRow | PairRow | PresentationRow | JudgmentRow
 
 
 @dataclass(kw_only=True)
@@ -76,24 +75,24 @@ class Gatherer:
         self._shares = encode.Shares(validation=config.validation_share, test=config.test_share)
         self._now = now
         self._seen: set[str] = set()  # ids of every kind; their tags keep them apart
-        self._rows: dict[type, list[Prompt | Policy | Response | Pair | Presentation]] = (
-            defaultdict(list)
-        )
-        self._judgments: list[Judgment] = []
+        self._templates = encode.templates(now)
+        self._rows: dict[type[Record], list[Row]] = defaultdict(list)
+        self._new_policies: list[Policy] = []
         self._said: dict[tuple[str, str], tuple[Verdict, Strength | None, int]] = {}
         self._policies: dict[str, Policy] = {}
-        self._prompts: dict[tuple[Message, ...], Prompt] = {}
-        self._responses: dict[tuple[str, Answer], Response] = {}
-        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._prompts: dict[tuple[Message, ...], PromptRow] = {}
+        self._responses: dict[tuple[str, str, str], ResponseRow] = {}
+        self._pairs: dict[tuple[str, str], PairRow] = {}
         self._firsts = firsts
 
     def add_vote(self, vote: Vote, *, labeler: str, source: str) -> None:
         """Take in one vote and the pair it is about."""
-        if vote.a == vote.b:
-            self.tally.left_out[Reason.IDENTICAL] += 1
-            return
+        if vote.a.text == vote.b.text:
+            if vote.a.model == vote.b.model:
+                self.tally.left_out[Reason.IDENTICAL] += 1
+                return
+            self.tally.identical += 1
         self.tally.votes += 1
-        self.tally.identical += vote.a.text == vote.b.text
         prompt = self._prompt(vote.messages, source=vote.source or source, tags=vote.tags)
         a, b = self._response(vote.a, prompt), self._response(vote.b, prompt)
         pair = self._pair(a, b, as_shown=vote.shown)
@@ -106,32 +105,35 @@ class Gatherer:
         self.tally.changed_minds += last is not None
         number = last[2] + 1 if last else 0
         self._said[pair.id, labeler] = (verdict, vote.strength, number)
-        shown = None
+        shown = ""
         if vote.shown:
             side = Side.LEFT if a_is_first else Side.RIGHT
-            shown = encode.presentation_record(
-                pair, labeler, side, now=vote.created_at or self._now
+            showing = encode.presentation_row(
+                pair.id, labeler, side, now=vote.created_at or self._now
             )
-            self._take(shown)
-        self._judgments.append(
-            encode.judgment_record(
+            self._take(Presentation, showing)
+            shown = showing.id
+        self._rows[Judgment].append(
+            encode.judgment_row(
                 vote,
-                pair,
+                pair.id,
                 labeler=labeler,
+                verdict=verdict,
                 a_is_first=a_is_first,
                 number=number,
-                shown=shown,
+                presentation_id=shown,
                 now=self._now,
             )
         )
-        if len(self._judgments) >= BATCH_ROWS:
+        if len(self._rows[Judgment]) >= BATCH_ROWS:
             self.flush()
 
     def add_candidates(self, found: Candidates, *, source: str) -> None:
         """Take in answers nobody has compared, and form pairs of them for the labelers."""
         self.tally.candidates += 1
         prompt = self._prompt(found.messages, source=found.source or source, tags=found.tags)
-        answers = {r.id: r for r in (self._response(a, prompt) for a in found.answers)}
+        rows = [self._response(answer, prompt) for answer in found.answers]
+        answers = {row.id: encode.response_record(row, now=self._now) for row in rows}
         if prompt.split is Split.TEST:
             self.tally.left_out[TEST_PROMPT] += 1
             return
@@ -146,59 +148,57 @@ class Gatherer:
         for drop, count in formed.drops.items():
             self.tally.left_out[f"candidates: {drop.replace('_', ' ')}"] += count
         for pair in formed.pairs:
-            self._take(replace(pair, strategy=IMPORTED_CANDIDATES))
+            self._take(
+                Pair,
+                PairRow(pair.id, pair.prompt_id, pair.first, pair.second, IMPORTED_CANDIDATES),
+            )
         if len(self._rows[Response]) >= BATCH_ROWS:
             self.flush()
 
     def flush(self) -> None:
         """Write what was gathered to the spool and forget the texts."""
         for kind, rows in self._rows.items():
-            if rows and kind in VARYING:
-                columns = {name: [getattr(row, name) for row in rows] for name in VARYING[kind]}
-                self._spool.write(kind, rows_like(rows[0], columns))
-            elif rows:
-                self._spool.write(kind, arrow_table(rows))
-        if self._judgments:
-            self._spool.write(Judgment, arrow_table(self._judgments))
+            if rows:
+                columns = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+                self._spool.write(kind, rows_like(self._templates[kind], columns))
+        if self._new_policies:
+            self._spool.write(Policy, arrow_table(self._new_policies))
+            self._new_policies.clear()
         self._rows.clear()
-        self._judgments.clear()
         self._prompts.clear()
         self._responses.clear()
         self._pairs.clear()
 
-    def _take(self, row: Prompt | Policy | Response | Pair | Presentation) -> None:
+    def _take(self, kind: type[Record], row: Row) -> None:
         if row.id not in self._seen:
             self._seen.add(row.id)
-            self._rows[type(row)].append(row)
+            self._rows[kind].append(row)
 
     def _prompt(
         self, messages: tuple[Message, ...], *, source: str, tags: tuple[str, ...]
-    ) -> Prompt:
+    ) -> PromptRow:
         prompt = self._prompts.get(messages)
         if prompt is None:
-            prompt = encode.prompt_record(
-                messages, source=source, tags=tags, shares=self._shares, now=self._now
-            )
+            prompt = encode.prompt_row(messages, source=source, tags=tags, shares=self._shares)
             self._prompts[messages] = prompt
-            self._take(prompt)
+            self._take(Prompt, prompt)
         return prompt
 
-    def _response(self, answer: Answer, prompt: Prompt) -> Response:
-        response = self._responses.get((prompt.id, answer))
+    def _response(self, answer: Answer, prompt: PromptRow) -> ResponseRow:
+        key = (prompt.id, answer.model, answer.text)
+        response = self._responses.get(key)
         if response is None:
             policy = self._policies.get(answer.model)
             if policy is None:
                 policy = encode.policy_record(answer.model, now=self._now)
                 self._policies[answer.model] = policy
-                self._take(policy)
-            response = encode.response_record(
-                answer, prompt_id=prompt.id, policy_id=policy.id, now=self._now
-            )
-            self._responses[prompt.id, answer] = response
-            self._take(response)
+                self._new_policies.append(policy)
+            response = encode.response_row(answer, prompt_id=prompt.id, policy_id=policy.id)
+            self._responses[key] = response
+            self._take(Response, response)
         return response
 
-    def _pair(self, a: Response, b: Response, *, as_shown: bool) -> Pair:
+    def _pair(self, a: ResponseRow, b: ResponseRow, *, as_shown: bool) -> PairRow:
         """The pair; in the order it was first met in where that was the order people saw.
 
         A file whose second answer is always the rejected one has no such order: there ids decide.
@@ -207,7 +207,8 @@ class Gatherer:
         if pair is None:
             pair_id = Pair.id_of(first=a.id, second=b.id, purpose=Purpose.TRAIN)
             first = self._firsts.setdefault(pair_id, a.id if as_shown else min(a.id, b.id))
-            pair = encode.pair_record(a, b, first=first, now=self._now)
+            second = b.id if first == a.id else a.id
+            pair = PairRow(pair_id, a.prompt_id, first, second, IMPORTED_VOTES)
             self._pairs[a.id, b.id] = pair
-            self._take(pair)
+            self._take(Pair, pair)
         return pair

@@ -1,9 +1,10 @@
 """The consensus of imported pairs, from counts that the database makes.
 
-annotate.consensus.settle reads every judgment of the workspace; a hundred thousand imported votes
-would take it longer than the import.
+annotate.consensus.settle goes through every pair of the workspace; this through the new ones alone.
+Who gave an imported vote does not matter here: that is for the next whole pass.
 """
 
+from annotate.accuracy import project_accuracy
 from annotate.config import Distribution
 from annotate.consensus import consensus_of
 from storage.imports import unsettled_imports
@@ -14,11 +15,16 @@ from storage.store import Store, utc_now
 def settle_imported(store: Store, config: Distribution) -> int:
     """Bring the consensus of every pair with new imported votes up to date; returns how many."""
     now = utc_now()
+    accuracy = project_accuracy(store, config)
     like = {verdict: _saying(verdict) for verdict in Verdict}
     changed = []
     for found in unsettled_imports(store):
         votes = [like[v] for v, count in found.votes.items() for _ in range(count)]
-        changed.append(consensus_of(found.pair, votes, events=found.events, config=config, now=now))
+        changed.append(
+            consensus_of(
+                found.pair, votes, events=found.events, config=config, now=now, accuracy=accuracy
+            )
+        )
     store.append(changed)
     return len(changed)
 

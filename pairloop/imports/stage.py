@@ -23,7 +23,7 @@ from pairloop.imports.layouts import Layout, layout_of
 from pairloop.imports.spool import Spool
 from storage.codec import TABLES, Record
 from storage.errors import ConflictError
-from storage.imports import first_responses, last_revisions, unknown_ids
+from storage.imports import first_responses, imported_policies, last_revisions, unknown_ids
 from storage.judgments import labelers
 from storage.records import (
     Judgment,
@@ -139,17 +139,19 @@ def gather(
 
 def _append(store: Store, spool: Spool, tally: Tally) -> None:
     with store.connected() as connection:
+        # Policies come before what has them: without one, nothing but prompts can be there yet.
+        first_time = not imported_policies(store)
         for kind in PARENTS_FIRST:
             for table in spool.read(kind):
-                new = _unknown(store, kind, table)
+                new = table if first_time and kind is not Prompt else _unknown(store, kind, table)
                 if new.num_rows:
                     connection.append(TABLES[kind], new)
                 tally.stored[kind.__name__.lower()] += new.num_rows
         fresh = []
         for table in spool.read(Judgment):
-            new = _unknown(store, Judgment, table)
+            new = table if first_time else _unknown(store, Judgment, table)
             tally.already_there += table.num_rows - new.num_rows
-            fresh.append(_after_earlier(store, new))
+            fresh.append(new if first_time else _after_earlier(store, new))
         if fresh and (judgments := pa.concat_tables(fresh)).num_rows:
             connection.append(TABLES[Judgment], judgments)
             tally.stored["judgment"] = judgments.num_rows

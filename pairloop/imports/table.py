@@ -21,12 +21,13 @@ COLUMNS = frozenset({"response_a", "response_b", "annotator_id", "choice"})
 
 def read_vote(row: Row) -> Iterator[Found]:
     """The vote of one row."""
-    values = {name: "" for name in ("response_a", "response_b") if name in row.empty} | dict(
-        row.values
-    )
-    if missing := sorted(COLUMNS - values.keys()):
-        have = ", ".join(values) or "nothing"
-        raise BadRowError(f"needs {', '.join(missing)}; it has {have[:300]}")
+    values = row.values
+    if not values.keys() >= COLUMNS:
+        empty = {name: "" for name in ("response_a", "response_b") if name in row.empty}
+        values = empty | dict(values)
+        if missing := sorted(COLUMNS - values.keys()):
+            have = ", ".join(values) or "nothing"
+            raise BadRowError(f"needs {', '.join(missing)}; it has {have[:300]}")
     who = fields.person(values, "annotator_id")
     chosen = fields.choice(values, "choice")
     tags, problem = tags_of(values.get("tags"))

@@ -67,54 +67,24 @@ order by created_at, id;
 
 -- name: votes_by_pair
 -- One row per counting vote on a training pair, for the agreement statistics.
--- place: when its labeler began to have a vote there, whatever they changed since without taking it
--- back; people and models are counted apart.
-with withdrawals as (
-    select
-        pair_id,
-        labeler,
-        max(revision) as revision
-    from judgment_events
-    where withdrawn
-    group by pair_id, labeler
-),
-
-beginnings as (
-    select
-        e.pair_id,
-        e.labeler,
-        min(e.created_at) as began_at
-    from judgment_events as e
-    left join withdrawals as w on w.pair_id = e.pair_id and w.labeler = e.labeler
-    where e.verdict <> 'skip'
-        and e.revision > coalesce(w.revision, -1)
-    group by e.pair_id, e.labeler
-)
-
 select
-    j.pair_id,
-    j.labeler,
-    j.verdict,
-    j.strength,
-    j.seconds,
-    j.created_at,
+    v.pair_id,
+    v.labeler,
+    v.verdict,
+    v.strength,
+    v.seconds,
+    v.created_at,
     p.round,
     p.purpose,
     p.strategy,
     s.first_side,
-    l.kind,
-    row_number() over (
-        partition by j.pair_id, coalesce(l.kind, 'human')
-        order by b.began_at, j.id
-    ) as place
-from judgments as j
-inner join pairs as p on p.id = j.pair_id
-inner join beginnings as b on b.pair_id = j.pair_id and b.labeler = j.labeler
-left join presentations as s on s.id = j.presentation_id
-left join labelers as l on l.name = j.labeler
-where j.verdict <> 'skip'
-    and list_contains($purposes, p.purpose)
-order by j.pair_id, j.labeler;
+    v.kind,
+    v.place
+from vote_places as v
+inner join pairs as p on p.id = v.pair_id
+left join presentations as s on s.id = v.presentation_id
+where list_contains($purposes, p.purpose)
+order by v.pair_id, v.labeler;
 
 -- name: votes_version
 -- Rows of what votes_by_pair is made of; rows are only ever appended.

@@ -63,46 +63,23 @@ work as (
     group by g.labeler
 ),
 
-withdrawals as (
-    select
-        pair_id,
-        labeler,
-        max(revision) as revision
-    from judgment_events
-    where withdrawn
-    group by pair_id, labeler
-),
-
-beginnings as (
-    select
-        e.pair_id,
-        e.labeler,
-        min(e.created_at) as began_at
-    from judgment_events as e
-    left join withdrawals as w on w.pair_id = e.pair_id and w.labeler = e.labeler
-    where e.verdict <> 'skip'
-        and e.revision > coalesce(w.revision, -1)
-    group by e.pair_id, e.labeler
-),
-
 placed as (
     select
-        g.pair_id,
-        g.labeler,
-        g.verdict,
-        g.kind,
-        row_number() over (partition by g.pair_id, g.kind order by b.began_at, g.id) as place,
+        v.pair_id,
+        v.labeler,
+        v.verdict,
+        v.kind,
+        v.place,
         case
-            when g.imported or $every_vote then null
-            when g.purpose = 'evaluation' then $evaluation_votes
-            when ('0x' || substr(sha256('overlap' || chr(0) || g.pair_id), 1, 16))::ubigint
+            when p.strategy = 'imported votes' or $every_vote then null
+            when p.purpose = 'evaluation' then $evaluation_votes
+            when ('0x' || substr(sha256('overlap' || chr(0) || v.pair_id), 1, 16))::ubigint
                 / 18446744073709551616.0 < $overlap_share then $votes_per_pair
             else 1
         end as planned
-    from given as g
-    inner join beginnings as b on b.pair_id = g.pair_id and b.labeler = g.labeler
-    where g.verdict <> 'skip'
-        and g.purpose in ('train', 'evaluation')
+    from vote_places as v
+    inner join pairs as p on p.id = v.pair_id
+    where p.purpose in ('train', 'evaluation')
 ),
 
 compared as (
@@ -225,3 +202,24 @@ where j.verdict <> 'skip'
     and p.purpose in ('train', 'evaluation')
     and p.strategy <> 'imported votes'
     and coalesce(l.kind, 'human') = 'human';
+
+-- name: votes_growth
+-- How the votes of people grew: at most $points moments, evenly many votes apart, the last included.
+with given as (
+    select
+        j.created_at,
+        row_number() over (order by j.created_at, j.id) as votes,
+        count(*) over () as total
+    from judgments as j
+    left join labelers as l on l.name = j.labeler
+    where j.verdict <> 'skip'
+        and coalesce(l.kind, 'human') <> 'model'
+)
+
+select
+    created_at,
+    votes
+from given
+where (votes - 1) % greatest(1, total // $points) = 0
+    or votes = total
+order by votes;

@@ -151,3 +151,96 @@ left join (
 group by all
 order by g.active desc, failed desc, g.created_at desc, g.pair_id
 limit $count;
+
+-- name: pairs_by_standing
+-- Pairs to label in sorts, alike in purpose, overlap and the votes they have: one pair of each sort,
+-- and how many there are. What an adjudicator decided wants no vote and is left out; a pair's
+-- overlap is annotate.consensus.in_overlap, by the same hash.
+with placed as (
+    select
+        p.id,
+        p.prompt_id,
+        p."first",
+        p."second",
+        p.purpose,
+        p.strategy,
+        p.round,
+        p.created_at,
+        p.strategy = 'imported votes' as imported,
+        ('0x' || substr(sha256('overlap' || chr(0) || p.id), 1, 16))::ubigint
+            / 18446744073709551616.0 < $overlap_share as overlap,
+        coalesce(c.first_votes, 0) as first_votes,
+        coalesce(c.second_votes, 0) as second_votes,
+        coalesce(c.tie_votes, 0) as tie_votes,
+        coalesce(c.both_bad_votes, 0) as both_bad_votes
+    from pairs as p
+    left join consensus as c on c.pair_id = p.id
+    where p.purpose in ('train', 'evaluation')
+        and coalesce(c.method, '') <> 'adjudicated'
+),
+
+sorts as (
+    select
+        min(id) as id,
+        count(*) as pairs
+    from placed
+    group by
+        purpose, imported, overlap, first_votes, second_votes, tie_votes, both_bad_votes
+)
+
+select
+    p.id,
+    p.prompt_id,
+    p."first",
+    p."second",
+    p.purpose,
+    p.strategy,
+    p.round,
+    p.created_at,
+    p.first_votes,
+    p.second_votes,
+    p.tie_votes,
+    p.both_bad_votes,
+    s.pairs
+from placed as p
+inner join sorts as s on s.id = p.id
+order by p.id;
+
+-- name: disputed_pairs
+-- Judged pairs whose votes differ most, the most votes first among equals; adjudicated ones left out.
+with counted as (
+    select
+        c.pair_id,
+        c.votes,
+        c.first_votes,
+        c.second_votes,
+        c.tie_votes,
+        c.both_bad_votes,
+        c.settled,
+        c.closed,
+        greatest(c.first_votes, c.second_votes, c.tie_votes, c.both_bad_votes) / c.votes as largest
+    from consensus as c
+    where c.votes >= 2
+        and c.method <> 'adjudicated'
+)
+
+select
+    c.pair_id,
+    p.purpose,
+    p.round,
+    c.votes,
+    c.first_votes,
+    c.second_votes,
+    c.tie_votes,
+    c.both_bad_votes,
+    c.settled,
+    c.closed,
+    left(json_extract_string(r.messages, '$[#-1].content'), 160) as excerpt,
+    count(*) over () as disputed
+from counted as c
+inner join pairs as p on p.id = c.pair_id
+inner join prompts as r on r.id = p.prompt_id
+where c.largest < 1
+    and p.purpose in ('train', 'evaluation')
+order by c.largest, c.votes desc, c.pair_id
+limit $count;

@@ -92,3 +92,17 @@ select
     (select count(distinct id) from response_rows) as responses,
     (select count(distinct id) from pair_rows) as pairs,
     (select count(*) from judgments) as judgments;
+
+-- name: dashboard_version
+-- Rows of all that the progress page shows; rows are only ever appended. Nothing is scanned.
+select
+    (select count(*) from prompt_rows) as prompts,
+    (select count(*) from policy_rows) as policies,
+    (select count(*) from response_rows) as responses,
+    (select count(*) from pair_rows) as pairs,
+    (select count(*) from judgment_rows) as judgments,
+    (select count(*) from labeler_rows) as labelers,
+    (select count(*) from labeler_settings_rows) as labeler_settings,
+    (select count(*) from gold_rows) as gold,
+    (select count(*) from consensus_rows) as consensus,
+    (select count(*) from triplet_rows) as triplets;

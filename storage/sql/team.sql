@@ -188,3 +188,14 @@ inner join judgments as before on before.pair_id = o.id and before.labeler = j.l
 where j.verdict <> 'skip'
     and before.verdict <> 'skip'
 order by j.created_at, j.id;
+
+-- name: password_reset_by_token
+-- The reset behind a link's hash.
+select
+    token_hash,
+    labeler,
+    author,
+    expires_at,
+    created_at
+from password_resets
+where token_hash = $token_hash;

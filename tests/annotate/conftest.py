@@ -13,10 +13,13 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A server to change, without the two Gradio pages, which take a second to build."""
+def own(request, tmp_path, monkeypatch):
+    """A server to change, without the two Gradio pages, which take a second to build.
+
+    A parameter, where a test gives one, is its configuration.
+    """
     monkeypatch.setattr("annotate.app._mount_pages", lambda *_pages: None)
-    made = Server(tmp_path)
+    made = Server(tmp_path, **getattr(request, "param", {}))
     yield made
     made.store.close()
 

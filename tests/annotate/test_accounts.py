@@ -9,6 +9,7 @@ from factories import NOW, PASSWORD, open_store
 
 from annotate.accounts import (
     add_labeler,
+    change_role,
     check_password,
     disable_labeler,
     end_session,
@@ -18,9 +19,12 @@ from annotate.accounts import (
     token_hash,
     verify_password,
 )
+from pairloop.imports.encode import labeler_record
+from storage import team
 from storage.errors import ConflictError, InputError
 from storage.judgments import labelers
 from storage.records import LabelerKind, Role, Session
+from storage.store import utc_now
 
 
 @pytest.fixture
@@ -167,7 +171,7 @@ def test_a_disabled_account_is_signed_out_at_once(store):
 
 def test_an_account_given_out_again_does_not_revive_its_old_sessions(store):
     """The name may be another person's now, and with another role."""
-    add_labeler(store, "ann", password=None, role=Role.ADMIN)
+    add_labeler(store, "ann", password=None, role=Role.ADJUDICATOR)
     token = start_session(store, "ann", hours=1)
     disable_labeler(store, "ann")
     add_labeler(store, "ann", password=None, role=Role.LABELER)
@@ -178,3 +182,48 @@ def test_an_account_given_out_again_does_not_revive_its_old_sessions(store):
 def test_nobody_can_take_the_name_of_somebody_imported(store):
     with pytest.raises(InputError, match="imported"):
         add_labeler(store, "imported:votes:7", password=None)
+
+
+def test_a_role_is_changed_and_noted(store):
+    add_labeler(store, "ann", password=PASSWORD)
+    token = start_session(store, "ann", hours=1)
+    change_role(store, "ann", Role.ADJUDICATOR, author="lead")
+    change_role(store, "ann", Role.ADJUDICATOR, author="lead")
+    assert session_labeler(store, token) is None
+    assert check_password(store, "ann", PASSWORD).role is Role.ADJUDICATOR
+    assert [(a.actor, a.action, a.subject, a.detail) for a in team.activities(store)][:2] == [
+        ("lead", "role changed", "ann", "from labeler to adjudicator"),
+        ("command line", "account added", "ann", "labeler"),
+    ]
+
+
+@pytest.mark.parametrize("leave", ["demoted", "disabled"])
+def test_the_only_admin_stays_one(store, leave):
+    """Not of those who are disabled, nor of models, nor by their own hand."""
+
+    def go(name):
+        if leave == "demoted":
+            change_role(store, name, Role.LABELER)
+        else:
+            disable_labeler(store, name)
+
+    for name in ("lead", "other"):
+        add_labeler(store, name, password=None, role=Role.ADMIN)
+    add_labeler(store, "judge", password=None, role=Role.ADMIN, kind=LabelerKind.MODEL)
+    with pytest.raises(ConflictError, match="your own role"):
+        change_role(store, "lead", Role.LABELER, author="lead")
+    go("other")
+    with pytest.raises(ConflictError, match="lead is the only admin"):
+        go("lead")
+    assert labelers(store)["lead"].active
+    assert labelers(store)["lead"].role is Role.ADMIN
+
+
+def test_models_and_people_from_elsewhere_have_no_role_to_change(store):
+    add_labeler(store, "judge", password=None, kind=LabelerKind.MODEL)
+    store.append([labeler_record("imported:votes:w1", LabelerKind.HUMAN, now=utc_now())])
+    for name, what in (("judge", "a model"), ("imported:votes:w1", "votes were imported")):
+        with pytest.raises(InputError, match=what):
+            change_role(store, name, Role.ADMIN)
+    with pytest.raises(InputError, match="no labeler 'nobody'"):
+        change_role(store, "nobody", Role.ADMIN)

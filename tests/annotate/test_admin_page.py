@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TABS = {  # with what is there once they are drawn
-    "Progress & agreement": "text=Votes saved",
+    "Progress": "text=Votes saved",
+    "Agreement": "text=Everybody together",
     "Rounds": "text=Next one trained on",
     "People": "text=Last 14 days",
     "Queue": "text=1 to 25 of 30 pairs",
@@ -124,7 +125,7 @@ def test_people_are_sorted_paused_and_invited(browser, server):
     assert team.labeler_settings(server.store)["ann"].paused
     lead.field("Groups").fill("medics, night")
     lead.field("Judgments a day").fill("7")
-    lead.button("Save groups and limits").click()
+    lead.button("Save changes").click()
     wait_for(lambda: team.labeler_settings(server.store)["ann"].daily_limit == 7)
     assert team.labeler_settings(server.store)["ann"].groups == ("medics", "night")
     lead.page.wait_for_selector("text=in medics, night")

@@ -13,6 +13,7 @@ from annotate.admin_html import Raw, code, pick, table
 from annotate.admin_page import build_admin_page
 from annotate.config import AnnotateConfig
 from annotate.guidelines_html import difference_html, versions_html
+from annotate.passwords import whose_reset
 from annotate.people_html import people_html, person_html
 from annotate.people_stats import people_rows
 from annotate.queue_html import assignments_html, queue_html, story_html
@@ -95,7 +96,7 @@ def test_a_person_is_paused_limited_let_in_and_disabled(own, blocks):
     run(let_in, "ann", who="lead")
     about(paused=False, qualified=True)
     run(must_qualify, "ann", who="lead")
-    call(blocks, "save_all", "ann", "medics, night shift", 5.0, None)
+    call(blocks, "save_all", "ann", "labeler", "medics, night shift", 5.0, None)
     about(paused=False, groups=("medics", "night shift"), daily=5)
     assert "There is no labeler" in run(pause, "nobody", who="lead")[0]
     call(blocks, "lock", "ann")
@@ -103,6 +104,31 @@ def test_a_person_is_paused_limited_let_in_and_disabled(own, blocks):
     call(blocks, "unlock", "ann")
     assert judging.labelers(own.store)["ann"].active
     assert "your own account" in call(blocks, "lock", "lead")[0]
+
+
+def test_a_role_is_changed_with_what_else_is_saved_and_not_halfway(own, blocks):
+    assert "Saved" in call(blocks, "save_all", "ann", "adjudicator", "medics", None, None)[0]
+    assert judging.labelers(own.store)["ann"].role is Role.ADJUDICATOR
+    said = call(blocks, "save_all", "lead", "labeler", "medics", None, None)[0]
+    assert "your own role" in said
+    assert judging.labelers(own.store)["lead"].role is Role.ADMIN
+    assert set(team.labeler_settings(own.store)) == {"ann"}
+
+
+def test_a_password_link_is_shown_once_and_gone_with_the_next_person(own, blocks):
+    said, link = call(blocks, "make_password_link", "ann")
+    assert said == ""
+    token = link.split("/reset/")[1].split('"')[0]
+    assert whose_reset(own.store, token) == "ann"
+    assert "Send this link to ann." in link
+    *_, left = call(blocks, "choose", "bob", tab="people")
+    assert left == ""
+    said, link = call(blocks, "make_password_link", None)
+    assert "There is no labeler" in said
+    assert link == ""
+    add_labeler(own.store, "judge", password=None, kind=LabelerKind.MODEL)
+    _, role, *_, button, _, _, _ = call(blocks, "choose", "judge", tab="people")
+    assert (role.interactive, button.interactive) == (False, False)
 
 
 def test_an_invitation_is_shown_once_and_can_be_taken_back(own, blocks):
@@ -142,6 +168,26 @@ def test_settings_change_at_once_for_people_at_work(own, blocks):
     assert fields[keys.index("votes_per_pair")] == 2
     assert "Back to file" not in shown
     assert "There is no setting" in call(blocks, "back", tab="settings", event={"pick": "port"})[0]
+
+
+@pytest.mark.parametrize("own", [{"stop_at": 0.9, "daily_limit": 50}], indirect=True)
+def test_an_emptied_field_is_off_and_back_to_the_file_is_a_button(own, blocks):
+    keys = list(TITLES)
+    values = {key: getattr(own.config, key) for key in keys} | {"stop_at": None}
+    problem, meaning = call(blocks, "mean", *values.values())
+    assert problem == ""
+    assert "Votes still wanted" in meaning
+    said, _, shown, *fields = call(blocks, "put", *values.values())
+    assert "Changed: stop once this sure." in said
+    assert fields[keys.index("stop_at")] is None
+    assert own.desk.config.stop_at is None
+    assert own.desk.config.daily_limit == 50
+    assert "<td>Stop once this sure</td><td>off</td><td>0.9</td>" in shown
+    call(blocks, "back", tab="settings", event={"action": "back", "pick": "stop_at"})
+    assert own.desk.config.stop_at == 0.9
+    emptied = values | {"stop_at": 0.9, "votes_per_pair": None}
+    assert "votes_per_pair can" in call(blocks, "put", *emptied.values())[0]
+    assert own.desk.config.votes_per_pair == 2
 
 
 def test_gold_is_made_of_a_pair_and_retired(own, blocks):

@@ -4,12 +4,16 @@ import gc
 import weakref
 
 import pytest
+from browsing import wait_for
 from factories import fill_store, make_judgment, open_store
 
 from annotate.accounts import add_labeler
 from annotate.agreement import agreement_report
-from annotate.agreement_kept import REST, SLOW_SECONDS, KeptAgreement, kept_report
+from annotate.agreement_kept import KeptFullReport, kept_report
 from annotate.config import AnnotateConfig
+from annotate.kept import REST, SLOW_SECONDS, Kept
+from annotate.report_child import report_from_child
+from storage.judgments import votes_version
 from storage.records import LabelerKind, Verdict
 
 FIRST = Verdict.FIRST
@@ -25,20 +29,21 @@ def test_the_report_is_kept_until_a_vote_a_labeler_or_the_settings_change(store)
     pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
     config = AnnotateConfig()
     store.append([make_judgment(p, "ann", FIRST) for p in pairs])
-    first = kept_report(store, config)
-    assert kept_report(store, AnnotateConfig()) is first
+    kept = Kept(agreement_report, votes_version, clock=lambda: 0.0)  # no report is slow
+    first = kept.value(store, config)
+    assert kept.value(store, AnnotateConfig()) is first
     store.append([make_judgment(p, "bob", FIRST, minute=1) for p in pairs])
-    second = kept_report(store, config)
+    second = kept.value(store, config)
     assert (first.judgments, second.judgments) == (12, 24)
     store.append([make_judgment(pairs[0], "bob", FIRST, minute=2, revision=1, withdrawn=True)])
-    assert kept_report(store, config).judgments == 23
+    assert kept.value(store, config).judgments == 23
     store.append([make_judgment(p, "cem", FIRST, minute=3) for p in pairs])
-    assert kept_report(store, config).judgments == 24, "cem's are tie-breaking but on pair 0"
+    assert kept.value(store, config).judgments == 24, "cem's are tie-breaking but on pair 0"
     free = AnnotateConfig(tie_breaker=False)
-    assert kept_report(store, free).judgments == 35
+    assert kept.value(store, free).judgments == 35
     add_labeler(store, "cem", password=None, kind=LabelerKind.MODEL)
-    assert kept_report(store, free).judgments == 23
-    assert kept_report(store, free) == agreement_report(store, free)
+    assert kept.value(store, free).judgments == 23
+    assert kept.value(store, free) == agreement_report(store, free)
 
 
 def test_a_slow_report_rests_while_votes_come_in_but_not_when_settings_change(store):
@@ -49,17 +54,17 @@ def test_a_slow_report_rests_while_votes_come_in_but_not_when_settings_change(st
         now[0] += 1.0
         return now[0]
 
-    kept = KeptAgreement(clock=clock)
+    kept = Kept(agreement_report, votes_version, clock=clock)
     pairs = fill_store(store, pairs=3, labelers=(), admin=None).pairs
-    first = kept.report(store, AnnotateConfig())
+    first = kept.value(store, AnnotateConfig())
     store.append([make_judgment(pairs[0], "ann", FIRST)])
-    assert kept.report(store, AnnotateConfig()) is first
-    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 1
+    assert kept.value(store, AnnotateConfig()) is first
+    assert kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 1
     store.append([make_judgment(pairs[1], "ann", FIRST)])
-    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 1
+    assert kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 1
     assert SLOW_SECONDS < 1
     now[0] += REST
-    assert kept.report(store, AnnotateConfig(tie_breaker=False)).judgments == 2
+    assert kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 2
 
 
 def test_a_closed_store_is_not_held(tmp_path):
@@ -70,3 +75,30 @@ def test_a_closed_store_is_not_held(tmp_path):
     del opened
     gc.collect()
     assert gone() is None
+
+
+def test_the_whole_report_comes_from_a_child_and_nobody_waits_for_it(store):
+    pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
+    store.append([make_judgment(p, who, FIRST) for p in pairs for who in ("ann", "bob")])
+    kept = KeptFullReport()
+    assert kept.look(store, AnnotateConfig()).report is None
+
+    def done():
+        looked = kept.look(store, AnnotateConfig())
+        assert looked.problem == ""
+        return looked.report
+
+    wait_for(done)
+    full = done()
+    assert full.agreement == agreement_report(store, AnnotateConfig())
+    assert full.quality.votes == 24
+    store.append([make_judgment(pairs[0], "cem", FIRST, minute=1)])
+    looked = kept.look(store, AnnotateConfig())
+    assert (looked.report, looked.working) == (full, False), "it rests before it follows"
+    assert kept.look(store, AnnotateConfig(tie_breaker=False)).working
+
+
+def test_what_goes_wrong_in_the_child_is_said(tmp_path):
+    (tmp_path / "broken.duckdb").write_bytes(b"no database at all")
+    problem = report_from_child(tmp_path / "broken.duckdb", AnnotateConfig())
+    assert problem.startswith("storage.errors.StoreError: ")

@@ -12,10 +12,11 @@ from annotate.config import AnnotateConfig, Question
 from annotate.desk import Desk
 from annotate.person import Person
 from storage import judgments as judging
+from storage import pairs as pairing
 from storage import team
 from storage.errors import ConflictError, InputError, StoreError
 from storage.pairs import consensus_by_pair
-from storage.records import Side, Strength, Verdict
+from storage.records import Judgment, Pair, Purpose, Side, Strength, Verdict
 
 PLAIN = {"gold_share": 0, "repeat_share": 0, "sentinel_share": 0}
 
@@ -293,14 +294,16 @@ class TestSaying:
 
 
 class _Failing:
-    """A store whose appends of judgments fail as often as is wished."""
+    """A store whose appends of one kind of record fail as often as is wished."""
 
-    def __init__(self, store, failures):
-        self._store, self.failures = store, failures
+    def __init__(self, store, failures, kind=Judgment):
+        self._store, self.failures, self._kind = store, failures, kind
+        self.refused = []
 
     def append(self, rows):
-        if rows and type(rows[0]).__name__ == "Judgment" and self.failures:
+        if rows and isinstance(rows[0], self._kind) and self.failures:
             self.failures -= 1
+            self.refused += rows
             raise StoreError("the disk is full")
         self._store.append(rows)
 
@@ -328,6 +331,24 @@ class TestFaults:
             desk.undo("ann", key=uuid4().hex)
         assert desk.progress("ann").judged == 1
         assert desk.undo("ann", key=uuid4().hex) == card
+
+    def test_a_repeat_that_could_not_be_stored_is_stored_when_it_is_shown_next(self, store):
+        failing = _Failing(store, 1, kind=Pair)
+        desk = Desk(failing, AnnotateConfig(**PLAIN | {"repeat_share": 0.5}))
+        while not failing.refused:
+            try:
+                work(desk, "ann", 1)
+            except StoreError as error:
+                assert "disk is full" in str(error)  # noqa: PT017 - only one of many may fail
+        (repeat,) = failing.refused
+        assert repeat.purpose is Purpose.REPEAT
+        before = {shown.pair_id for shown in judging.presentations_of(store, "ann")}
+        assert repeat.id not in before
+        assert repeat not in pairing.pairs(store)
+        (card,) = desk.cards("ann", count=1, have=())
+        assert judging.presentation(store, card.presentation).pair_id == repeat.id
+        assert repeat in pairing.pairs(store)
+        assert submit(desk, "ann", card).progress.judged == len(before) + 1
 
     def test_one_row_that_fails_does_not_cost_the_others_theirs(self, store):
         """They share a commit; the one is tried again by itself."""

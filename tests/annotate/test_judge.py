@@ -71,9 +71,10 @@ def test_anything_else_is_no_verdict(text):
 
 
 @given(st.text())
-def test_no_text_breaks_the_reading(text):
-    read_reply(text)
-    read_reply(f'{text}\n{{"verdict": "A"}}')
+def test_the_last_line_is_read_whatever_stands_before_it(text):
+    left = Reading(preferred=Preferred.LEFT, strength=None)
+    assert read_reply(f'{text}\n{{"verdict": "A"}}') == left
+    assert read_reply(f"{text}\n[[A]]") == left
 
 
 L, R, T = (Reading(preferred=p, strength=None) for p in Preferred)

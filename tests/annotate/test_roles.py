@@ -48,6 +48,8 @@ OPEN = {
     "POST /logout",
     "GET /invite/{token}",
     "POST /invite/{token}",
+    "GET /reset/{token}",
+    "POST /reset/{token}",
     "GET /login/oidc",
     "GET /login/oidc/callback",
 }
@@ -132,7 +134,10 @@ def test_every_route_lets_in_those_it_is_for_and_nobody_else(live, who):
             continue  # these need no body: below
         answer = live.ask(who, method, filled(path))
         if "Authorization" in live.headers[who] and "token" in path and method == "POST":
-            assert answer.status_code in (401, 403, 404, 422, 429)  # no token makes tokens
+            assert answer.status_code in (401, 403, 404, 410, 422, 429)  # none makes tokens
+            continue
+        if "Authorization" in live.headers[who] and path.startswith("/account"):
+            assert refused(answer), (method, path)  # the pages take cookies only
             continue
         if access is Access.ANYBODY:
             if answer.status_code in (401, 403) and not path.startswith("/login"):
@@ -272,6 +277,27 @@ def test_a_disabled_account_is_out_at_once(live):
     assert eve.get("/api/me").status_code == 401
     assert httpx.get(f"{live.address}/api/me", headers=token).status_code == 401
     assert live.ask("admin", "POST", "/api/people/lead/disable").status_code == 409
+
+
+def test_a_role_that_changes_ends_what_was_open_and_holds_from_the_next_sign_in(live):
+    add_labeler(live.server.store, "may", password=PASSWORD)
+    seen = []
+    for role in ("adjudicator", "admin", "labeler"):
+        may = sign_in(live.address, "may")
+        token = may.post("/api/tokens", json={"label": "x"}).json()["token"]
+        by_token = {"Authorization": f"Bearer {token}"}
+        path, body = "/api/people/may/role", {"role": role}
+        for who in ("nobody", "labeler", "adjudicator", "labeler's token", "made-up token"):
+            assert refused(live.ask(who, "POST", path, json=body))
+            assert refused(live.ask(who, "POST", "/api/people/may/reset"))
+        if role != "labeler":
+            assert may.post(path, json={"role": "admin"}).status_code == 403
+        assert live.ask("admin's token", "POST", path, json=body).json()["role"] == role
+        assert may.get("/api/me").status_code == 401
+        assert httpx.get(f"{live.address}/api/me", headers=by_token).status_code == 401
+        now = sign_in(live.address, "may")
+        seen.append([now.get(p).status_code for p in ("/api/me", "/api/queue", "/api/people")])
+    assert seen == [[200, 200, 403], [200, 200, 200], [200, 403, 403]]
 
 
 @pytest.mark.parametrize("role", [None, Role.LABELER, Role.ADJUDICATOR])

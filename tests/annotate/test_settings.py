@@ -36,6 +36,27 @@ def test_none_goes_back_to_the_file(store):
     assert team.settings(store)["votes_per_pair"].revision == 1
 
 
+def test_off_is_off_whatever_the_file_says_and_none_goes_back_to_it(store):
+    config = AnnotateConfig(stop_at=0.9, daily_limit=50)
+    off = settings.change(store, config, {"stop_at": "off", "daily_limit": "off"}, author="lead")
+    assert off == settings.in_force(store, config)
+    assert (off.stop_at, off.daily_limit) == (None, None)
+    settings.change(store, config, {"stop_at": None}, author="lead")
+    back = settings.in_force(store, config)
+    assert (back.stop_at, back.daily_limit) == (0.9, None)
+    trail = {(a.subject, a.detail) for a in team.activities(store)}
+    assert trail == {
+        ("stop_at", "off"),
+        ("daily_limit", "off"),
+        ("stop_at", "as in pairloop.toml"),
+    }
+
+
+def test_what_is_off_already_leaves_no_row(store):
+    settings.change(store, CONFIG, {"stop_at": "off"}, author="lead")
+    assert team.settings(store) == {}
+
+
 def test_an_unchanged_value_leaves_no_row(store):
     settings.change(store, CONFIG, {"votes_per_pair": 2}, author="lead")
     assert team.settings(store) == {}
@@ -45,6 +66,8 @@ def test_an_unchanged_value_leaves_no_row(store):
     ("changes", "why"),
     [
         ({"port": 1}, "no setting 'port'"),
+        ({"votes_per_pair": "off"}, "votes_per_pair can't be off; daily_limit and stop_at can"),
+        ({"stop_at": 0.9, "tie_breaker": "off"}, "tie_breaker can't be off"),
         ({"votes_per_pair": 0}, "votes_per_pair: .*greater"),
         ({"overlap_share": 0.5, "stop_at": 1.5}, "stop_at: .*less"),
     ],

@@ -176,3 +176,61 @@ def test_an_unknown_pair_is_named(folder):
     assert done.returncode == 1
     assert "Error: There is no pair 'c1:none'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_html_file_is_whole_and_only_a_report_is_overwritten(folder, tmp_path):
+    fill(folder, pairs=40)
+    out = tmp_path / "report.html"
+    done = agreement(folder, "--html", str(out), "--anonymous")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"Wrote the report on 80 judgments on 40 pairs to {out}. Next: open it in a browser"
+    ]
+    page = out.read_text(encoding="utf-8")
+    assert page.endswith("</html>\n")
+    assert "75.0 % (" in page
+    assert "bob[x]" not in page
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".report")] == []
+    again = agreement(folder, "--html", str(out), "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["judgments"] == 80
+    assert "bob[x]" in out.read_text(encoding="utf-8")
+
+    own = tmp_path / "thesis.html"
+    own.write_text("<!doctype html><title>My thesis</title>", encoding="utf-8")
+    refused = agreement(folder, "--html", str(own))
+    assert refused.returncode == 1
+    assert "is no earlier report" in refused.stderr
+    assert "My thesis" in own.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--by", "rund"), "Did you mean 'round'?"),
+        (("--html", "nowhere/report.html"), "There is no folder"),
+        (("--html", "."), "is a folder"),
+    ],
+    ids=["by", "no folder", "a folder"],
+)
+def test_what_cannot_be_is_one_message(folder, words, says):
+    done = agreement(folder, *words)
+
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_slices_are_shown_by_what_is_asked(folder):
+    fill(folder, pairs=40)
+    done = agreement(folder, "--by", "temperature")
+
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if "0.7 and 1.3" in line]
+    assert "75.0 % (" in line
+    told = json.loads(agreement(folder, "--json", "--anonymous").stdout)
+    (one,) = told["slices"]["temperature"]
+    assert (one["slice"], one["n"], one["observed_agreement"]["value"]) == ("0.7 and 1.3", 40, 0.75)
+    assert [p["labeler"] for p in told["labelers"]] == ["labeler 1", "labeler 2"]
+    assert told["left_out"]["of_models"] == 40

@@ -118,6 +118,11 @@ def test_a_lead_steers_the_team(site):
         with pytest.raises(ApiError, match="no such open invitation") as gone:
             lead.revoke_invitation(open_one["id"])
         assert gone.value.status == 404
+        assert lead.change_role("ann", "adjudicator").role == "adjudicator"
+        assert lead.change_role("ann", "labeler").role == "labeler"
+        assert "/reset/" in lead.reset_password("ann")
+        with pytest.raises(ApiError, match="your own role"):
+            lead.change_role("lead", "labeler")
         with pytest.raises(ApiError, match="your own account"):
             lead.disable("lead")
         with pytest.raises(ApiError, match="no labeler 'nobody'"):
@@ -132,6 +137,7 @@ def test_a_lead_steers_the_work(site):
         assert lead.change_settings(votes_per_pair=3, stop_at=0.9)["values"]["votes_per_pair"] == 3
         assert lead.settings()["changed"]["stop_at"]["author"] == "lead"
         assert lead.settings()["file"]["votes_per_pair"] == 2
+        assert lead.change_settings(stop_at="off")["values"]["stop_at"] is None
         lead.change_settings(votes_per_pair=None, stop_at=None)
         assert lead.settings()["values"]["votes_per_pair"] == 2
         for wrong in ({"votes_per_pair": 99}, {"host": 1}, {"votes_per_pair": 1, "nonsense": 1}):

@@ -10,11 +10,14 @@ import pytest
 from factories import PASSWORD
 from web import listening
 
+from annotate.accounts import check_password
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
+from annotate.passwords import use_reset
 from pairloop.client import Client
 from storage import team
+from storage.records import Role
 from storage.store import Store
 
 
@@ -89,3 +92,22 @@ def test_an_invitation_and_a_token_from_the_command_line_open_the_server(
                 assert (client.me().name, client.me().role) == ("ann", "admin")
                 assert client.tokens()[0]["label"] == "nightly"
             assert "no labeler 'nobody'" in labelers("token", "nobody", code=1)
+
+
+def test_a_role_and_a_password_are_changed_from_the_command_line(labelers, tmp_path):
+    labelers("add", "ann", "--password-stdin", text="a long password\n")
+    assert "ann is admin now." in labelers("role", "ann", "admin")
+    assert "ann is the only admin" in labelers("role", "ann", "labeler", code=1)
+    assert "no role 'boss'" in labelers("role", "ann", "boss", code=1)
+    assert "signs in again" in labelers(
+        "password", "ann", "--password-stdin", text="new and long\n"
+    )
+    assert "leave --password-stdin out" in labelers(
+        "password", "ann", "--link", "--password-stdin", code=1
+    )
+    link, hint = labelers("password", "ann", "--link").splitlines()
+    assert "holds 24 hours" in hint
+    with Store(tmp_path / "pairloop.duckdb") as store:
+        assert check_password(store, "ann", "new and long").role is Role.ADMIN
+        assert use_reset(store, link.removeprefix("/reset/"), "chosen by ann") == "ann"
+        assert check_password(store, "ann", "new and long") is None

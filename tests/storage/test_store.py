@@ -171,8 +171,12 @@ def test_every_kind_of_record_comes_back_from_another_process_that_holds_the_fil
 
 # Parameters that match no row, by name; those of other names are texts.
 OF_NOTHING = {
-    **{key: ["nobody"] for key in ["ids", "pair_ids", "labelers", "purposes", "tags"]},
-    **dict.fromkeys(["count", "skip"], 0),
+    **{
+        key: ["nobody"]
+        for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
+    },
+    **dict.fromkeys(["count", "skip", "part"], 0),
+    **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
     **dict.fromkeys(["votes_per_pair", "evaluation_votes"], 1),
@@ -180,7 +184,15 @@ OF_NOTHING = {
     "round": -5,
 }
 # Those that count, or list everybody, whatever they are asked about.
-ABOUT_ALL = {"imported_summary", "people_tallies", "votes_between"}
+ABOUT_ALL = {
+    "imported_summary",
+    "judged_texts",
+    "pairs_by_standing",
+    "people_tallies",
+    "votes_between",
+    "tallies",
+    "votes_growth",
+}
 
 
 @pytest.mark.parametrize("where", ["own", "served"])

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,7 +99,10 @@ def test_training_moves_adapter_weights_and_makes_chosen_answers_likelier(first_
     assert any(w.abs().max() > 0 for name, w in weights.items() if "lora_B" in name)
     assert steps[-1]["rewards/margins"] > 0.05
     assert result.heldout_accuracy == 1.0
-    assert len(result.heldout_margins) == 2
+    assert [r.pair_id for r in result.heldout_rewards] == TOPICS[:2]
+    assert len(result.rewards) == 8
+    assert [s.prompt.count("What is") for s in result.samples] == [1, 1]
+    assert all(s.before and s.after for s in result.samples)
 
 
 def test_the_saved_folder_is_an_adapter_with_its_tokenizer_and_no_pickle(first_round):
@@ -285,6 +289,18 @@ def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, 
     assert report["triplets"] == 10
     assert (result.folder / "loss.png").stat().st_size > 1000
     assert "round 1" in (result.folder / "README.md").read_text()
+    page = (result.folder / "report.html").read_text()
+    assert "Cannot tell yet" in page
+    assert page.count("<svg") == 2
+    assert "<script" not in page
+    assert set(re.findall(r"https?://([^/\"]+)", page)) <= {
+        "www.w3.org",
+        "purl.org",
+        "creativecommons.org",
+        "matplotlib.org",
+        "matplotlib.org,",
+    }, "namespaces only, nothing is loaded"
+    assert pq.read_table(result.folder / "rewards.parquet").num_rows == 12
     assert not list((tmp_path / "policies").glob(".work-*"))
 
 

@@ -18,8 +18,9 @@ from statistics_data import (
 from statsmodels.stats import inter_rater
 
 from annotate.stats import coefficients as co
-from annotate.stats.estimate import MIN_PAIRS, Estimate, bootstrap, kinds_of, wilson
+from annotate.stats.estimate import MIN_PAIRS, Estimate, bootstrap, kinds_of
 from annotate.stats.votes import FIRST, SECOND, TIE, votes_of
+from storage.intervals import wilson
 
 NOMINAL_ONES = (co.observed_agreement, co.alpha_nominal, co.fleiss_kappa, co.gwet_ac1)
 

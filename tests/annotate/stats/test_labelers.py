@@ -17,7 +17,7 @@ from statistics_data import (
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from annotate.stats.estimate import Estimate, wilson
+from annotate.stats.estimate import Estimate
 from annotate.stats.labelers import (
     against_rest,
     cohen_estimate,
@@ -28,6 +28,7 @@ from annotate.stats.labelers import (
     share_of,
 )
 from annotate.stats.votes import FIRST, SECOND, TIE, votes_of
+from storage.intervals import wilson
 
 
 def test_cohens_kappa_of_published_tables():

@@ -1,0 +1,384 @@
+"""How far each labeler's votes can be relied on, what sways them, and how strong the policies are.
+
+All of it comes from the votes of people on training and evaluation pairs, tie-breaking votes among
+them: which pairs get those follows from votes that count already, so the models' likelihood stands.
+Agreement with others and the test against the crowd are the agreement report's, which leaves them
+out. The models are fitted anew each time (seconds over a million votes): pages ask
+annotate/quality_kept.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from annotate.agreement import FALSE_ALARMS, AgreementReport, LabelerAgreement, agreement_report
+from annotate.config import Distribution
+from annotate.people_stats import PersonRow, people_rows
+from annotate.policy_ratings import PolicyRatings, rate_policies
+from annotate.quality_words import LEAST_VOTES, Finding, verdict_of, weight_of
+from annotate.stats.ability import fit_abilities
+from annotate.stats.bias import Bias, Effect, fit_bias
+from annotate.stats.dawid_skene import dawid_skene
+from annotate.stats.estimate import Estimate, Floats
+from annotate.stats.labelers import Consistency, consistency_of, share_of
+from annotate.stats.style import in_typical_units, style_differences, styles_of
+from annotate.stats.votes import FIRST, SECOND, Votes, verdict_codes
+from annotate.votes_table import VotesTable, codes_of, votes_of_table
+from storage import judgments as judging
+from storage.imports import imported_policies
+from storage.policies import policies
+from storage.quality import judged_pairs, judged_texts, repeat_verdicts
+from storage.records import IMPORTED_ROUND, Purpose
+from storage.store import Store
+
+STYLES = ("length", "formatting")  # formatting: headings, list items, bold passages, code blocks
+LEAN = 0.1  # how far from one half, or from everybody, a share must lie to be worth a word
+SELF_AGREEMENT, GOLD_SHARE = 0.65, 0.7  # below these, with the whole interval, a lead should look
+TEXTS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An estimate with its standard error."""
+
+    value: float
+    error: float
+
+    @property
+    def low(self) -> float:
+        return self.value - 1.959963984540054 * self.error
+
+    @property
+    def high(self) -> float:
+        return self.value + 1.959963984540054 * self.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelerQuality:
+    """One labeler; None where the votes don't tell.
+
+    shared: votes on pairs that others voted on too, which accuracy and ability rest on.
+    accuracy: chance of saying what is true (Dawid and Skene). ability: 0 is guessing; right: the
+    chance of preferring the better answer that it means. side, length, formatting: everybody's
+    effect and the labeler's own together, in log-odds. repeats_turned: repeats on which the preferred
+    answer changed over. weight: recommended for the votes, 1 for most.
+    """
+
+    labeler: str
+    votes: int
+    shared: int
+    median_seconds: float | None
+    too_fast: float | None
+    against_rest: Estimate
+    accuracy: Measured | None
+    ability: Measured | None
+    right: Measured | None
+    side: Effect | None
+    length: Effect | None
+    formatting: Effect | None
+    consistency: Estimate
+    repeats_turned: int
+    gold: Estimate
+    crowd_votes: int
+    crowd_alarm_at: int | None
+    findings: tuple[Finding, ...]
+    weight: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """bias: side, length, formatting over all votes for an answer, of which there are bias_votes.
+
+    typical: how often a typical labeler prefers the better answer; None while nobody can tell.
+    agreement: without ties; with the ratings' decided votes it is what sample sizes go by
+    (annotate/stats/sizes.py).
+    """
+
+    labelers: list[LabelerQuality]
+    typical: float | None
+    bias: tuple[Effect, ...]
+    bias_votes: int
+    ratings: PolicyRatings
+    agreement: Estimate
+    votes: int
+    pairs: int
+
+
+def quality_of(
+    store: Store, config: Distribution, *, report: AgreementReport | None = None
+) -> Quality:
+    """Quality of a store's labelers under these settings; report: of agreement, where it is known."""
+    with store.connected():
+        answers = judged_pairs(store)
+        table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
+        table = table.filter(pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
+        return quality_from(
+            votes_of_table(table),
+            report=agreement_report(store, config) if report is None else report,
+            people={row.name: row for row in people_rows(store, config)},
+            repeats=repeat_verdicts(store),
+            answers=answers,
+            counts=style_counts(store, answers=2 * answers.num_rows),
+            policy_names=policy_names(store),
+        )
+
+
+def quality_from(
+    table: VotesTable,
+    *,
+    report: AgreementReport,
+    people: Mapping[str, PersonRow],
+    repeats: pa.Table,
+    answers: pa.Table,
+    counts: tuple[list[str], Floats],
+    policy_names: Mapping[str, str],
+) -> Quality:
+    """Pure: quality from what `quality_of` read.
+
+    answers: storage.quality.judged_pairs. counts: answers' ids and style_of their texts.
+    """
+    votes = table.votes
+    style_P_F, policies_P = _about_pairs(table.pair_ids, answers, counts)
+    bias = _bias(table, style_P_F)
+    accuracy_L, ability_L, right_L, shared_L = _reliability(votes)
+    enough = [
+        r.value
+        for r, n in zip(right_L, shared_L, strict=True)
+        if r is not None and n >= LEAST_VOTES
+    ]
+    typical = float(np.median(enough)) if enough else None
+    effects = {b.labeler: b.effects for b in bias.by_labeler}
+    sided = {int(i) for i in votes.labeler_N[~np.isnan(table.first_left_N)]}
+    agreed = {a.labeler: a for a in report.labelers}
+    again = _consistency(repeats)
+    z = NormalDist().inv_cdf(1 - FALSE_ALARMS / 2 / max(1, len(table.labelers)))
+    found = []
+    votes_L = np.bincount(votes.labeler_N, minlength=votes.labelers)
+    for i, name in enumerate(table.labelers):
+        side, *own = effects.get(i, (None, None, None))
+        known = _Known(agreed.get(name), people.get(name), again.get(name))
+        one = LabelerQuality(
+            labeler=name,
+            votes=int(votes_L[i]),
+            shared=int(shared_L[i]),
+            median_seconds=known.agreed.median_seconds if known.agreed else None,
+            too_fast=known.person.too_fast if known.person else None,
+            against_rest=known.agreed.against_rest if known.agreed else Estimate.none(0),
+            accuracy=accuracy_L[i],
+            ability=ability_L[i],
+            right=right_L[i],
+            side=side if i in sided else None,
+            length=own[0],
+            formatting=own[1],
+            consistency=known.again.same if known.again else Estimate.none(0),
+            repeats_turned=known.again.turned if known.again else 0,
+            gold=share_of(known.person.gold_right, known.person.gold_total)
+            if known.person
+            else Estimate.none(0),
+            crowd_votes=known.agreed.crowd_votes if known.agreed else 0,
+            crowd_alarm_at=known.agreed.crowd_alarm_at if known.agreed else None,
+            findings=(),
+            weight=1.0,
+            verdict="",
+        )
+        hasty = known.person is not None and known.person.hasty
+        found.append(judged(one, overall=bias.overall, typical=typical, hasty=hasty, z=z))
+    return Quality(
+        labelers=sorted(found, key=lambda q: (-q.votes, q.labeler)),
+        typical=typical,
+        bias=bias.overall if bias.votes else (),
+        bias_votes=bias.votes,
+        ratings=_ratings(votes, style_P_F, policies_P, policy_names),
+        agreement=report.observed_agreement_without_ties,
+        votes=len(votes),
+        pairs=votes.pairs,
+    )
+
+
+def judged(
+    one: LabelerQuality,
+    *,
+    overall: Sequence[Effect],
+    typical: float | None,
+    hasty: bool = False,
+    z: float = 1.96,
+) -> LabelerQuality:
+    """The labeler with findings, weight and verdict filled in.
+
+    z: how many standard errors make a finding; larger with many labelers, so that hardly anybody is
+    accused by chance. The weight goes by the 95 % interval alone.
+    """
+    findings: list[Finding] = []
+    right, weight = one.right, 1.0
+    if one.shared < LEAST_VOTES or right is None or typical is None:
+        findings.append(Finding.TOO_FEW)
+    else:
+        low, high = right.value - z * right.error, right.value + z * right.error
+        weight = weight_of(right.high, typical=typical)
+        if high < 0.5:
+            findings.append(Finding.OPPOSED)
+        elif low <= 0.5 and high < typical:
+            findings.append(Finding.CHANCE)
+        elif weight < 1:
+            findings.append(Finding.LESS_OFTEN_RIGHT)
+    findings += _leanings(one, overall, z)
+    if hasty:
+        findings.append(Finding.HASTY)
+    if one.consistency.high is not None and one.consistency.high < SELF_AGREEMENT:
+        findings.append(Finding.INCONSISTENT)
+    if one.gold.high is not None and one.gold.high < GOLD_SHARE:
+        findings.append(Finding.FAILS_GOLD)
+    if one.crowd_alarm_at is not None:
+        findings.append(Finding.UNLIKE_CROWD)
+    ordered = tuple(sorted(findings, key=list(Finding).index))
+    return replace(one, findings=ordered, weight=weight, verdict=verdict_of(ordered, weight=weight))
+
+
+def _leanings(one: LabelerQuality, overall: Sequence[Effect], z: float) -> list[Finding]:
+    """A side is a leaning of itself; length and formatting are where others lean less."""
+    found = []
+    side = one.side
+    if side is not None and abs(side.share - 0.5) > LEAN and abs(side.value) > z * side.error:
+        found.append(Finding.LEFT if side.value > 0 else Finding.RIGHT)
+    shared = {e.name: e for e in overall}
+    for own, more, less in (
+        (one.length, Finding.LONGER, Finding.SHORTER),
+        (one.formatting, Finding.FORMATTED, Finding.PLAIN),
+    ):
+        if own is None or abs(own.share - shared[own.name].share) <= LEAN:
+            continue
+        beyond = own.value - shared[own.name].value
+        if abs(beyond) > z * own.error:
+            found.append(more if beyond > 0 else less)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a labeler elsewhere."""
+
+    agreed: LabelerAgreement | None
+    person: PersonRow | None
+    again: Consistency | None
+
+
+def _reliability(
+    votes: Votes,
+) -> tuple[list[Measured | None], list[Measured | None], list[Measured | None], list[int]]:
+    """Accuracy, ability, chance of being right, and the votes they rest on, by labeler.
+
+    Pairs with one vote tell nothing of who gave it and are left out.
+    """
+    on_pair = np.bincount(votes.pair_N, minlength=votes.pairs)
+    shared = votes.only(on_pair[votes.pair_N] > 1)
+    met, pair_N = np.unique(shared.pair_N, return_inverse=True)
+    if not len(met):
+        nothing: list[Measured | None] = [None] * votes.labelers
+        return nothing, nothing, nothing, [0] * votes.labelers
+    shared = replace(shared, pair_N=pair_N, pairs=len(met))
+    skene = dawid_skene(
+        pair_N, shared.labeler_N, shared.verdict_N, classes=4, labelers=votes.labelers
+    )
+    fit = fit_abilities(shared)
+    enough_L = skene.votes_L >= LEAST_VOTES
+    return (
+        _measured(np.where(enough_L, skene.accuracy_L, np.nan), skene.accuracy_error_L),
+        _measured(np.where(enough_L, fit.ability_L, np.nan), fit.error_L),
+        _measured(np.where(enough_L, fit.accuracy_L, np.nan), fit.accuracy_error_L),
+        [int(n) for n in skene.votes_L],
+    )
+
+
+def _measured(value_L: Floats, error_L: Floats) -> list[Measured | None]:
+    return [
+        Measured(value=float(v), error=float(e)) if np.isfinite(v) and np.isfinite(e) else None
+        for v, e in zip(value_L, error_L, strict=True)
+    ]
+
+
+def _bias(table: VotesTable, style_P_F: Floats) -> Bias:
+    votes = table.votes
+    sided = votes.verdict_N <= SECOND
+    return fit_bias(
+        votes.verdict_N[sided] == FIRST,
+        votes.pair_N[sided],
+        votes.labeler_N[sided],
+        table.first_left_N[sided],
+        style_N_F=style_P_F[votes.pair_N[sided]],
+        styles=STYLES,
+        own_styles=len(STYLES),
+    )
+
+
+def _consistency(repeats: pa.Table) -> dict[str, Consistency]:
+    labeler_R, names = codes_of(repeats["labeler"])
+    before, now = (verdict_codes(repeats[c].to_pylist()) for c in ("before", "now"))
+    return {names[c.labeler]: c for c in consistency_of(labeler_R, before, now)}
+
+
+def _about_pairs(
+    pair_ids: Sequence[str], answers: pa.Table, counts: tuple[list[str], Floats]
+) -> tuple[Floats, list[tuple[str, str, str]]]:
+    """Style differences in typical units, and (prompt, first policy, second policy), by pair."""
+    ids, counted = counts
+    row_of = {answer: i for i, answer in enumerate(ids)}
+    columns = ("pair_id", "prompt_id", "first", "second", "first_policy", "second_policy")
+    rows = zip(*(answers[c].to_pylist() for c in columns), strict=True)
+    about = {pair_id: rest for pair_id, *rest in rows}
+    ordered = [about[pair_id] for pair_id in pair_ids]
+    first, second = (
+        counted[np.array([row_of[r[k]] for r in ordered], dtype=np.int64)] for k in (1, 2)
+    )
+    differences = style_differences(first, second)
+    return in_typical_units(differences)[0], [(r[0], r[3], r[4]) for r in ordered]
+
+
+def _ratings(
+    votes: Votes,
+    style_P_F: Floats,
+    about_P: Sequence[tuple[str, str, str]],
+    names: Mapping[str, str],
+) -> PolicyRatings:
+    known = sorted({p for _, *both in about_P for p in both})
+    place = {p: i for i, p in enumerate(known)}
+    prompts = {p: i for i, p in enumerate(dict.fromkeys(prompt for prompt, *_ in about_P))}
+    columns = np.array(
+        [(place[f], place[s], prompts[p]) for p, f, s in about_P], dtype=np.int64
+    ).reshape(-1, 3)
+    first, second, prompt = columns.T
+    return rate_policies(
+        [names.get(p, p) for p in known],
+        first,
+        second,
+        votes.counts(),
+        prompt,
+        style_P_F,
+        styles=STYLES,
+    )
+
+
+def style_counts(store: Store, *, answers: int) -> tuple[list[str], Floats]:
+    """Ids of the answers people judged, and their length and number of formatting marks.
+
+    answers: how many there are at most.
+    """
+    ids: list[str] = []
+    counts: list[Floats] = [np.empty((0, 2))]
+    for own, texts in judged_texts(store, parts=1 + answers // TEXTS_AT_ONCE):
+        ids += own
+        found = styles_of(texts)
+        counts.append(np.column_stack([found[:, 0], found[:, 1:].sum(axis=1)]))
+    return ids, np.concatenate(counts)
+
+
+def policy_names(store: Store) -> dict[str, str]:
+    """What people call each policy, by id."""
+    return {
+        p.id: p.base_model if p.round == IMPORTED_ROUND else f"round {p.round}"
+        for p in [*policies(store), *imported_policies(store)]
+    }
