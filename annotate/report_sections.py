@@ -60,7 +60,7 @@ def _figures(report: AgreementReport) -> Section:
     ]
     head = ["Figure", "Value (95 % interval)", "Pairs", "Published, counted alike"]
     return Section(
-        title="Agreement",
+        title="Figures",
         says=[
             flips_in_words(report.flip_rate),
             (

@@ -22,8 +22,8 @@ HEAVY = {
     "duckdb": {"storage/embedded.py", "storage/quack.py"},
     "vllm": {"generate/vllm_engine.py"},
     "ray": {"generate/ray_engine.py"},
-    "trl": {"train/dpo.py"},
-    "peft": {"train/dpo.py", "generate/transformers_engine.py"},
+    "trl": {"train/exact_trainer.py"},
+    "peft": {"train/weights.py", "generate/transformers_engine.py"},
     "gradio": {f"annotate/{file.name}" for file in (ROOT / "annotate").glob("*.py")},
 }
 FILES = sorted(file for package in OURS for file in (ROOT / package).rglob("*.py"))

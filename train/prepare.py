@@ -1,6 +1,5 @@
-"""From examples to a trainer that is ready for its first step. The file that sets up TRL."""
+"""From examples to a trainer that is ready for its first step."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ def prepare(job: Job) -> Prepared:
     import torch
     from transformers import AutoTokenizer, PrinterCallback
 
-    from train.exact_trainer import ExactDPOTrainer, dataset_of
+    from train.exact_trainer import ExactDPOTrainer, arguments, dataset_of
 
     config = job.config
     refuse_long(job.examples, config)
@@ -74,7 +73,7 @@ def prepare(job: Job) -> Prepared:
         sft_weight=config.sft_weight,
         flip_rate=job.flip_rate,
         model=model,
-        args=_arguments(config, len(job.examples), work=job.work, bf16=dtype is torch.bfloat16),
+        args=arguments(config, len(job.examples), work=job.work, bf16=dtype is torch.bfloat16),
         train_dataset=dataset_of(job.examples, unknown),
         processing_class=tokenizer,
         peft_config=peft_config,
@@ -98,40 +97,6 @@ def prepare(job: Job) -> Prepared:
     )
     trainer.train_dataset = dataset_of(job.examples, found.part(0, len(job.examples)))
     return Prepared(job=job, trainer=trainer, tokenizer=tokenizer, reference=found)
-
-
-def _arguments(config: TrainConfig, pairs: int, *, work: Path, bf16: bool) -> Any:
-    import torch
-    from trl import DPOConfig
-
-    device_batch = min(config.device_batch_size, config.batch_size)
-    accumulate = max(1, config.batch_size // device_batch)
-    steps = math.ceil(math.ceil(pairs / (device_batch * accumulate)) * config.epochs)
-    on_gpu = torch.cuda.is_available()
-    return DPOConfig(
-        output_dir=str(work),
-        beta=config.beta,
-        precompute_ref_log_probs=config.tuning is Tuning.FULL,  # else TRL loads it a second time
-        learning_rate=config.learning_rate,
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=device_batch,
-        gradient_accumulation_steps=accumulate,
-        gradient_checkpointing=config.gradient_checkpointing,
-        train_sampling_strategy="group_by_length" if config.group_by_length else "random",
-        warmup_steps=config.warmup,
-        lr_scheduler_type="cosine",
-        max_length=config.max_length,
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=max(1, steps // config.checkpoints),
-        save_total_limit=2,
-        seed=config.seed,
-        bf16=bf16,
-        use_cpu=not on_gpu,
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
-    )
 
 
 def refuse_long(examples: Sequence[Example], config: TrainConfig) -> None:

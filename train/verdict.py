@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage.intervals import wilson
 from storage.records import Triplet
-from train.evaluate import wilson
 from train.rewards import Reward
 from train.rows import Texts
 

@@ -1,5 +1,5 @@
 """Where a policy's weights are, the model to train from them, and the model made to answer as
-another policy. The file that sets up PEFT.
+another policy. The only file that imports peft.
 """
 
 from collections.abc import Iterator
@@ -97,10 +97,11 @@ def as_reference(
     else:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM
-        from trl.trainer.utils import add_fused_lm_head
+
+        from train.exact_trainer import fuse_head
 
         other: Any = AutoModelForCausalLM.from_pretrained(reference.base_model, dtype=dtype)
-        add_fused_lm_head(other)
+        fuse_head(other)
         if reference.adapter is not None:
             other = PeftModel.from_pretrained(other, reference.adapter)
         yield other.to(model.device)

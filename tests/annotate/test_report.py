@@ -153,7 +153,7 @@ def test_an_anonymous_matrix_is_not_in_the_order_of_the_names(full):
 
 def test_the_card_has_the_figures_in_tables_and_no_names_unless_asked(full):
     card = report_card(full)
-    assert "### Agreement" in card
+    assert "### Figures" in card
     assert "### Methods" in card
     assert "| Krippendorff's alpha, nominal | " in card
     assert "labeler 1" in card
