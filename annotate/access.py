@@ -50,7 +50,11 @@ class Access(IntEnum):
                 assert_never(self)
 
 
-MOUNTS = {"/label": Access.SIGNED_IN, "/admin": Access.ADMINS}
+MOUNTS = {
+    "/label": Access.SIGNED_IN,
+    "/adjudicate": Access.ADJUDICATORS,
+    "/admin": Access.ADMINS,
+}
 
 
 def _allowed(request: Request, access: Access) -> Labeler:

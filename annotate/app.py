@@ -1,12 +1,12 @@
 """The labeling server: FastAPI owns sign-in, roles, REST and the store; Gradio draws the pages.
 
-Gradio is mounted twice, at /label for everybody signed in and at /admin for admins, because within
-one mount every signed-in person could call every event.
+Gradio is mounted three times, at /label for everybody signed in, at /adjudicate for adjudicators and
+at /admin for admins, because within one mount every signed-in person could call every event.
 """
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from annotate.access import Admin, anybody
+from annotate.access import MOUNTS, Access, Admin, anybody
+from annotate.bench import Bench
 from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.guidelines import take_file
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
 from annotate.web_account import account_router
+from annotate.web_adjudicate import adjudication_router
 from annotate.web_api import admin_router
 from annotate.web_docs import docs_page, openapi
 from annotate.web_label import label_router
@@ -38,7 +40,7 @@ from storage.errors import (
     NotReadyError,
     PairloopError,
 )
-from storage.records import Labeler, Role
+from storage.records import Labeler
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ def create_app(
         people_router(store, desk),
         invitation_router(store),
         token_router(store),
+        adjudication_router(Bench(store, desk)),
         admin_router(store, config, runner),
     ):
         app.include_router(router)
@@ -172,6 +175,7 @@ def _mount_pages(
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
 
+    from annotate.adjudicate_page import adjudicate_head, build_adjudicate_page
     from annotate.admin_page import admin_head, build_admin_page
     from annotate.label_page import build_label_page, label_head
 
@@ -181,24 +185,25 @@ def _mount_pages(
         font_mono=["ui-monospace", "monospace"],
     )
 
-    def anybody(request: Request) -> str | None:
-        labeler: Labeler | None = request.scope.get("state", {}).get("labeler")
-        return labeler.name if labeler else None
+    def whoever_may(access: Access) -> Callable[[Request], str | None]:
+        def who(request: Request) -> str | None:
+            labeler = request.scope.get("state", {}).get("labeler")
+            known = isinstance(labeler, Labeler) and access.refusal(labeler) is None
+            return labeler.name if known else None
 
-    def admin(request: Request) -> str | None:
-        labeler: Labeler | None = request.scope.get("state", {}).get("labeler")
-        return labeler.name if labeler and labeler.role is Role.ADMIN else None
+        return who
 
     pages = [
-        ("/label", build_label_page(), label_head(), anybody),
-        ("/admin", build_admin_page(store, config, runner, desk), admin_head(), admin),
+        ("/label", build_label_page(), label_head()),
+        ("/adjudicate", build_adjudicate_page(), adjudicate_head()),
+        ("/admin", build_admin_page(store, config, runner, desk), admin_head()),
     ]
-    for path, blocks, head, dependency in pages:
+    for path, blocks, head in pages:
         gr.mount_gradio_app(
             app,
             blocks,
             path,
-            auth_dependency=dependency,
+            auth_dependency=whoever_may(MOUNTS[path]),
             footer_links=[],
             run_history=False,
             show_error=False,

@@ -193,17 +193,22 @@ def judgment_of(submission: Submission, shown: Presentation, labeler: str) -> Ju
     )
 
 
+def seen_criteria(criteria: Mapping[str, str], first_side: Side) -> dict[str, str]:
+    """Stored answers with first and second as the sides somebody sees; others as they are."""
+    sides = {"first": first_side.value, "second": first_side.swapped().value}
+    return {k: v if k in RESERVED else sides.get(v, v) for k, v in criteria.items()}
+
+
 def seen_decision(judgment: Judgment, first_side: Side) -> dict[str, object]:
     """A stored judgment as its labeler gave it."""
-    other = first_side.swapped().value
-    sides = {"first": first_side.value, "second": other, "same": "same"}
+    asked = {k: v for k, v in judgment.criteria.items() if k not in RESERVED}
     acceptable = judgment.criteria.get("acceptable")
     return {
         "choice": to_choice(judgment.verdict, first_side).value,
         "strength": judgment.strength.value if judgment.strength else None,
         "rationale": judgment.rationale,
         "flags": list(judgment.flags),
-        "criteria": {k: sides[v] for k, v in judgment.criteria.items() if k not in RESERVED},
+        "criteria": seen_criteria(asked, first_side),
         "acceptable": None if acceptable is None else acceptable == "yes",
         "edited_text": judgment.edited_text,
         "skip_reason": judgment.criteria.get("skip_reason", ""),

@@ -12,6 +12,7 @@ from itertools import islice
 from statistics import median
 
 from annotate import assign
+from annotate.accuracy import project_accuracy
 from annotate.cards import Progress, Standing
 from annotate.config import AnnotateConfig
 from annotate.consensus import consensus_of, settle
@@ -54,7 +55,8 @@ class Floor:
         self._seen_rows = -1
         self._seen_team: tuple[int, ...] = ()
         self._looked = 0.0
-        settle(store, self.config)
+        self._accuracy = project_accuracy(store, self.config)
+        settle(store, self.config, accuracy=self._accuracy)
         self.look()
         for event in judging.events_of_people(store):
             self.count(event)
@@ -103,7 +105,8 @@ class Floor:
         if config != self.config:
             self.config = config
             self.queue.reconfigure(config)
-            settle(self._store, config)
+            self._accuracy = project_accuracy(self._store, config)
+            settle(self._store, config, accuracy=self._accuracy)
             self._read_settled()
 
     def _read_rules(self) -> None:
@@ -370,6 +373,7 @@ class Floor:
             config=self.config,
             now=utc_now(),
             adjudication=self._decided.get(pair.id),
+            accuracy=self._accuracy,
         )
 
     def mark_settled(self, consensus: Consensus) -> bool:

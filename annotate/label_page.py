@@ -9,17 +9,23 @@ from typing import Any
 
 from annotate.render import highlight_css
 
-# One script and one sheet, each in several files, in this order.
+# One script and one sheet, each in several files, in this order; annotate/adjudicate_page.py takes
+# the parts that a page of pairs needs.
 SCRIPTS = (
     "state.js",
+    "server.js",
     "outbox.js",
     "supply.js",
+    "drawing.js",
     "views.js",
     "deciding.js",
     "extra.js",
     "earlier.js",
     "difference.js",
+    "actions.js",
     "keymap.js",
+    "telling.js",
+    "copying.js",
     "status.js",
     "start.js",
 )
@@ -31,13 +37,19 @@ def page_file(name: str) -> str:
     return (files("annotate") / "page" / name).read_text(encoding="utf-8")
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
+    """Several of them, one after the other."""
     return "\n".join(map(page_file, names))
+
+
+def page_html(name: str) -> str:
+    """A page's HTML with the view of one pair, which both pages have, in its place."""
+    return page_file(name).replace("<!-- pair-view.html -->", page_file("pair-view.html"))
 
 
 def label_head() -> str:
     """What goes into the page's <head>."""
-    return f"<style>{_joined(SHEETS)}\n{highlight_css()}</style>"
+    return f"<style>{joined(SHEETS)}\n{highlight_css()}</style>"
 
 
 def build_label_page() -> Any:
@@ -46,8 +58,8 @@ def build_label_page() -> Any:
 
     with gr.Blocks(title="pairloop: label", analytics_enabled=False) as blocks:
         gr.HTML(
-            html_template=page_file("label.html"),
-            js_on_load=_joined(SCRIPTS),
+            html_template=page_html("label.html"),
+            js_on_load=joined(SCRIPTS),
             apply_default_css=False,
         )
     return blocks

@@ -36,6 +36,7 @@ from storage.records import IMPORTED_ROUND, Purpose
 from storage.store import Store
 
 STYLES = ("length", "formatting")  # formatting: headings, list items, bold passages, code blocks
+EASED = 1e-7  # tolerance of the model fit: accuracies are off by less than half their error
 LEAN = 0.1  # how far from one half, or from everybody, a share must lie to be worth a word
 SELF_AGREEMENT, GOLD_SHARE = 0.65, 0.7  # below these, with the whole interval, a lead should look
 TEXTS_AT_ONCE = 50_000
@@ -282,7 +283,12 @@ def _reliability(
         return nothing, nothing, nothing, [0] * votes.labelers
     shared = replace(shared, pair_N=pair_N, pairs=len(met))
     skene = dawid_skene(
-        pair_N, shared.labeler_N, shared.verdict_N, classes=4, labelers=votes.labelers
+        pair_N,
+        shared.labeler_N,
+        shared.verdict_N,
+        classes=4,
+        labelers=votes.labelers,
+        tolerance=EASED,
     )
     fit = fit_abilities(shared)
     enough_L = skene.votes_L >= LEAST_VOTES

@@ -49,3 +49,8 @@ def kind_of(labeler: str, n: int, *, seed: int, config: Distribution) -> Kind:
             return kind
         point -= share
     return Kind.REGULAR
+
+
+def case_side(adjudicator: str, pair_id: str, *, seed: int) -> Side:
+    """The side the first response is on where somebody adjudicates a pair they did not label."""
+    return _chance("case", seed, adjudicator, pair_id).choice(list(Side))

@@ -1,6 +1,6 @@
 """Who is asking, and may they: the session cookie or API token, and the gate all requests pass.
 
-The gate stands before all routes and both Gradio mounts. It refuses requests from other sites,
+The gate stands before all routes and the Gradio mounts. It refuses requests from other sites,
 sends those who are not signed in to the login page, keeps from everybody what a route does not
 declare to be for them (annotate/access.py), closes the Gradio routes nobody here needs, and puts
 the security headers on every answer.
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotate import accounts
-from annotate.access import SIGN_IN, Access, access_to
+from annotate.access import MOUNTS, SIGN_IN, Access, access_to
 from annotate.tokens import token_labeler
 from storage.judgments import sign_in_versions
 from storage.records import Labeler
@@ -161,7 +161,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                gradio = _under(path, "/label") or _under(path, "/admin")
+                gradio = any(_under(path, mount) for mount in MOUNTS)
                 policy = _GRADIO_POLICY if gradio else _OWN_POLICY
                 headers.setdefault("Content-Security-Policy", policy)
                 if not gradio:
@@ -211,7 +211,7 @@ def _refuse(
             return _says(411, "Send a Content-Length.")
         if length is not None and (not length.isdecimal() or int(length) > most):
             return _says(413, f"A request may hold {most} bytes.")
-        if _under(path, "/label"):  # the labeling page has no Gradio events
+        if _under(path, "/label") or _under(path, "/adjudicate"):  # without Gradio events
             return _says(405, "There is nothing to post here.")
     if "/gradio_api/" in path:
         name = path.split("/gradio_api/", 1)[1]

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from generate.strategies import Strategy
+
 
 class EngineName(StrEnum):
     """Which engine samples; auto takes vLLM where it is installed, else transformers."""
@@ -59,9 +61,13 @@ class GenerateConfig(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] = 512
     seed: int = 0
     pairs_per_prompt: Annotated[int, Field(ge=1)] = 1
+    strategy: Strategy = Strategy.RANDOM
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = (
         0.9  # similarity from which answers are alike
     )
+    show_truncated: bool = False
+    show_refused: bool = False
+    refusals: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None

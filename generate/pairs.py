@@ -1,88 +1,140 @@
 """Which two answers people are asked about. Pure: responses in, pairs and counted drops out.
 
-Only answers worth comparing meet: an empty one, one cut off by the token limit, or one that says
-the same as another is left out and counted.
+Only answers worth comparing meet (generate/filters.py); which of them is a strategy's choice
+(generate/strategies.py). Everything that gave no pair is counted by reason.
 """
 
 import hashlib
 import random
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import SequenceMatcher
-from enum import StrEnum
-from itertools import combinations
+from itertools import islice
+from typing import assert_never
 
-from storage.records import FinishReason, Pair, Purpose, Response
-
-_SPACE = re.compile(r"\s+")
-
-
-class Drop(StrEnum):
-    """Why a response, or a prompt, gave no pair."""
-
-    EMPTY = "empty"
-    TRUNCATED = "truncated"
-    DUPLICATE = "duplicate"
-    NEAR_DUPLICATE = "near_duplicate"
-    TOO_FEW = "too_few_distinct_answers"  # counted per prompt
+from generate.filters import Drop, Filters, usable
+from generate.strategies import (
+    Match,
+    Strategy,
+    across_temperatures,
+    best_against_lower,
+    between_policies,
+    most_different,
+    shuffled,
+    spread,
+    uncertain,
+)
+from generate.swiss import Game, next_round
+from storage.records import Pair, Purpose, Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formed:
-    """Pairs of some prompts and what was left out on the way."""
+    """New pairs of some prompts and what was left out on the way."""
 
     pairs: list[Pair]
     drops: Counter[Drop]
 
 
-def normalised(text: str) -> str:
-    """Text by which two answers are the same: form, case and white space aside."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a strategy may know beside the answers.
 
-
-def similarity(a: str, b: str, *, at_least: float = 0.0) -> float:
-    """Share of words two answers have in common, in order: 2 M / T in [0, 1].
-
-    0.0 without a closer look where it can't reach at_least.
-    M: matching words found by Ratcliff and Obershelp's algorithm, T: words of both.
+    pairs: training pairs there are of them. Those of the same round and strategy count as formed.
+    scores: by response id, higher is better. points: by pair id, the first answer's in a judged pair
+    (1 won, 0.5 tied, 0 lost).
     """
-    left, right = a.split(), b.split()
-    if not left or not right:
-        return float(left == right)
-    matcher = SequenceMatcher(None, left, right, autojunk=False)
-    if matcher.real_quick_ratio() < at_least or matcher.quick_ratio() < at_least:
-        return 0.0  # both are upper bounds, and spare the quadratic part
-    return matcher.ratio()
+
+    pairs: Collection[Pair] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    points: Mapping[str, float] = field(default_factory=dict)
 
 
-def distinct(
-    responses: Sequence[Response], *, near_duplicate: float
-) -> tuple[list[Response], Counter[Drop]]:
-    """The answers to one prompt that differ from one another, first come first kept.
+NOTHING = Known()
+UNORDERED = (Strategy.RANDOM, Strategy.ACROSS_TEMPERATURES, Strategy.POLICY_AGAINST_POLICY)
 
-    near_duplicate: similarity from which two answers count as the same, in (0, 1].
+
+def form_pairs(
+    by_prompt: Mapping[str, Sequence[Response]],
+    *,
+    strategy: Strategy = Strategy.RANDOM,
+    pairs_per_prompt: int,
+    filters: Filters,
+    seed: int,
+    number: int,
+    now: datetime,
+    known: Known = NOTHING,
+) -> Formed:
+    """The pairs that each prompt lacks of the strategy's pairs_per_prompt, none of them known.
+
+    A prompt's pairs do not depend on the other prompts. Swiss forms its next round instead.
+    number: the round.
     """
-    kept: list[tuple[str, Response]] = []
+    pairs: list[Pair] = []
     drops: Counter[Drop] = Counter()
-    for response in sorted(responses, key=lambda r: r.id):
-        text = normalised(response.text)
-        if not text:
-            drops[Drop.EMPTY] += 1
-        elif response.finish_reason is FinishReason.LENGTH:
-            drops[Drop.TRUNCATED] += 1
-        elif any(text == other for other, _ in kept):
-            drops[Drop.DUPLICATE] += 1
-        elif any(
-            similarity(text, other, at_least=near_duplicate) >= near_duplicate for other, _ in kept
-        ):
-            drops[Drop.NEAR_DUPLICATE] += 1
-        else:
-            kept.append((text, response))
-    return [response for _, response in kept], drops
+    existing = defaultdict(list)
+    for pair in known.pairs:
+        existing[pair.prompt_id].append(pair)
+    for prompt_id, responses in sorted(by_prompt.items()):
+        answers, dropped = usable(responses, filters)
+        drops += dropped
+        if len(answers) < 2:
+            drops[Drop.TOO_FEW] += 1
+            continue
+        there = existing[prompt_id]
+        chance = _chance(strategy.value, seed, prompt_id)
+        matches = _matches(strategy, answers, there, known, chance)
+        if isinstance(matches, Drop):
+            drops[matches] += 1
+            continue
+        have = {frozenset((p.first, p.second)) for p in there}
+        new = [(a, b) for a, b in matches if frozenset((a.id, b.id)) not in have]
+        formed = sum((p.strategy, p.round) == (strategy.value, number) for p in there)
+        wanted = len(new) if strategy is Strategy.SWISS else max(0, pairs_per_prompt - formed)
+        used = Counter(answer for p in there for answer in (p.first, p.second))
+        ordered = spread(new, used) if strategy in UNORDERED else iter(new)
+        pairs += [
+            make_pair(a, b, purpose=Purpose.TRAIN, strategy=strategy.value, number=number, now=now)
+            for a, b in islice(ordered, wanted)
+        ]
+        if not new and not formed:
+            drops[Drop.NOTHING_NEW] += 1
+    return Formed(pairs=pairs, drops=drops)
+
+
+def _matches(
+    strategy: Strategy,
+    answers: Sequence[Response],
+    there: Sequence[Pair],
+    known: Known,
+    chance: random.Random,
+) -> list[Match] | Drop:
+    """One prompt's matches, best first, or why there are none."""
+    match strategy:
+        case Strategy.RANDOM:
+            return shuffled(answers, chance)
+        case Strategy.ACROSS_TEMPERATURES:
+            return across_temperatures(answers, chance) or Drop.ONE_TEMPERATURE
+        case Strategy.POLICY_AGAINST_POLICY:
+            return between_policies(answers, chance) or Drop.ONE_POLICY
+        case Strategy.MOST_DIFFERENT:
+            return most_different(answers, chance)
+        case Strategy.UNCERTAIN:
+            return uncertain(answers, known.scores, chance) or Drop.NOT_SCORED
+        case Strategy.BEST_AGAINST_LOWER:
+            return best_against_lower(answers, known.scores, chance) or Drop.NOT_SCORED
+        case Strategy.SWISS:
+            return next_round(
+                answers,
+                [
+                    Game(first=p.first, second=p.second, points=known.points.get(p.id))
+                    for p in there
+                ],
+                chance,
+            )
+        case _:
+            assert_never(strategy)
 
 
 def _chance(*parts: object) -> random.Random:
@@ -90,59 +142,18 @@ def _chance(*parts: object) -> random.Random:
     return random.Random(hashlib.sha256(text.encode()).digest())
 
 
-def random_pairs(
-    by_prompt: Mapping[str, Sequence[Response]],
-    *,
-    pairs_per_prompt: int,
-    near_duplicate: float,
-    seed: int,
-    number: int,
-    now: datetime,
-) -> Formed:
-    """Random pairs of distinct answers to each prompt, whatever their temperatures.
-
-    No answer is used twice before every other was used once. number: the round.
-    """
-    pairs: list[Pair] = []
-    drops: Counter[Drop] = Counter()
-    for prompt_id, responses in sorted(by_prompt.items()):
-        usable, dropped = distinct(responses, near_duplicate=near_duplicate)
-        drops += dropped
-        if len(usable) < 2:
-            drops[Drop.TOO_FEW] += 1
-            continue
-        chance = _chance("random", seed, prompt_id)
-        chance.shuffle(usable)
-        spread = sorted(combinations(range(len(usable)), 2), key=lambda ij: (ij[1], ij[0]))
-        fresh = [(i, i + 1) for i in range(0, len(usable) - 1, 2)]
-        if len(usable) % 2:
-            fresh.append((0, len(usable) - 1))
-        order = fresh + [ij for ij in spread if ij not in fresh]
-        for i, j in order[:pairs_per_prompt]:
-            pairs.append(
-                make_pair(
-                    usable[i],
-                    usable[j],
-                    purpose=Purpose.TRAIN,
-                    strategy="random",
-                    number=number,
-                    now=now,
-                )
-            )
-    return Formed(pairs=pairs, drops=drops)
-
-
 def policy_pairs(
     ours: Mapping[str, Sequence[Response]],
     theirs: Mapping[str, Sequence[Response]],
     *,
-    near_duplicate: float,
+    filters: Filters,
     number: int,
     now: datetime,
 ) -> Formed:
     """One policy's answers against another's: same prompt, same settings and seed.
 
-    Answers that are the same are left out and counted: nobody can prefer one of them.
+    Answers that are the same are left out and counted: nobody can prefer one of them. What a policy
+    does badly must count against it, so filters should show looping answers and refusals.
     """
     pairs: list[Pair] = []
     drops: Counter[Drop] = Counter()
@@ -153,9 +164,9 @@ def policy_pairs(
             if other is None:
                 drops[Drop.TOO_FEW] += 1
                 continue
-            usable, dropped = distinct([response, other], near_duplicate=near_duplicate)
+            shown, dropped = usable([response, other], filters)
             drops += dropped
-            if len(usable) == 2:
+            if len(shown) == 2:
                 pairs.append(
                     make_pair(
                         response,

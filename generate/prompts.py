@@ -3,6 +3,7 @@
 One row is one conversation that waits for an answer, for example
     {"prompt": "What is tea?", "tags": ["kitchen"]}
     {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
+Columns of other names are mapped: {"prompt": "question"} reads the column question as prompt.
 Every bad row of every file is reported in one error and nothing is stored.
 """
 
@@ -13,12 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from generate.rows import rows
+from generate.rows import Row, parse_json, rows
 from storage.errors import InputError
 from storage.records import Message, Prompt, Split
 
 ROLES = ("system", "user", "assistant")
 KEYS = ("prompt", "messages", "system", "tags", "source")
+SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
+NO_COLUMNS: Mapping[str, str] = {}
 MAX_REPORTED = 50
 HALF = "holds half of a surrogate pair, which is no character"
 
@@ -47,20 +50,25 @@ def read_prompts(
     test_share: float,
     now: datetime,
     skip_duplicates: bool = False,
+    columns: Mapping[str, str] = NO_COLUMNS,
 ) -> list[Prompt]:
-    """Every prompt of the files; raises InputError that lists each bad or repeated row."""
+    """Every prompt of the files; raises InputError that lists each bad or repeated row.
+
+    columns: by key (KEYS), the name of the column to read instead.
+    """
     found: list[Prompt] = []
     problems: list[str] = []
     first_seen: dict[str, str] = {}
     for source in sources:
-        count = 0
+        count, unseen = 0, set(columns.values())
         for row in rows(source):
             count += 1
-            problem = row.problem
+            unseen -= row.values.keys() | row.empty
+            values, problem = mapped(row, columns)
             if not problem:
-                messages, problem = messages_of(row.values)
-            tags, other_problem = tags_of(row.values.get("tags"))
-            name = str(row.values.get("source") or Path(source).name)
+                messages, problem = messages_of(values)
+            tags, other_problem = tags_of(values.get("tags"))
+            name = str(values.get("source") or Path(source).name)
             if broken(name):
                 other_problem = f"'source' {HALF}"
             problem = problem or other_problem
@@ -87,6 +95,9 @@ def read_prompts(
             )
         if count == 0:
             problems.append(f"{source}: the file holds no prompts")
+        else:
+            missing = (f"{key}={name}" for key, name in columns.items() if name in unseen)
+            problems += [f"{source}: no row has the column of --map {pair}" for pair in missing]
     if problems:
         raise refusal(
             problems,
@@ -107,6 +118,44 @@ def refusal(problems: Sequence[str], count: int, *, hint: str = "") -> InputErro
     )
 
 
+def mapped(row: Row, columns: Mapping[str, str]) -> tuple[Mapping[str, Any], str]:
+    """The row's values under our keys, or what is wrong with it.
+
+    Where one of prompt and messages is mapped, a column named as the other is not read.
+    """
+    if row.problem or not columns:
+        return row.values, row.problem
+    either = {"prompt", "messages"}
+    unread = either if either & columns.keys() else set()
+    values = {k: v for k, v in row.values.items() if k in KEYS and k not in unread}
+    for key, name in columns.items():
+        if key in either and name not in row.values.keys() | row.empty:
+            have = ", ".join(map(str, row.values)) or "nothing"
+            return {}, f"has no column {name!r} (--map {key}={name}); it has {have}"
+        values[key] = row.values.get(name)
+        if key == "messages" and isinstance(values[key], str):  # a CSV's cell, or JSON in Parquet
+            values[key], problem = parse_json(values[key])
+            if problem:
+                return {}, f"{name!r} is {problem}"
+    return values, ""
+
+
+def columns_of(pairs: Sequence[str]) -> dict[str, str]:
+    """KEY=COLUMN of the command line; raises InputError for anything else."""
+    columns = {}
+    for pair in pairs:
+        key, _, name = pair.partition("=")
+        if key not in KEYS or not name or key in columns:
+            raise InputError(
+                f"--map {pair} can't be used: give KEY=COLUMN, each KEY once, where KEY is one of "
+                f"{', '.join(KEYS)}."
+            )
+        columns[key] = name
+    if {"prompt", "messages"} <= columns.keys():
+        raise InputError("--map takes prompt or messages, not both.")
+    return columns
+
+
 def messages_of(values: Mapping[str, Any]) -> tuple[list[Message], str]:
     """The conversation, or what is wrong with it."""
     prompt, turns, system = (values.get(k) for k in ("prompt", "messages", "system"))
@@ -125,9 +174,12 @@ def messages_of(values: Mapping[str, Any]) -> tuple[list[Message], str]:
         turns = [{"role": "system", "content": system}, *turns]
     messages = []
     for number, turn in enumerate(turns, start=1):
-        if not isinstance(turn, Mapping) or not {"role", "content"} <= turn.keys():
+        if isinstance(turn, Mapping) and {"from", "value"} <= turn.keys():  # ShareGPT's form
+            role, content = SHAREGPT_ROLES.get(turn["from"], turn["from"]), turn["value"]
+        elif isinstance(turn, Mapping) and {"role", "content"} <= turn.keys():
+            role, content = turn["role"], turn["content"]
+        else:
             return [], f"turn {number} needs 'role' and 'content'"
-        role, content = turn["role"], turn["content"]
         if role not in ROLES:
             return [], f"turn {number} has role {role!r}; known roles: {', '.join(ROLES)}"
         if not isinstance(content, str) or not content.strip():

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from generate.chat import check_model, prompt_token_ids, template_hash
 from generate.config import GenerateConfig
+from generate.filters import Drop
 from generate.pair_stage import PairsMade
-from generate.pairs import Drop
 from generate.plan import Wanted
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from generate.weights import policy_hash
@@ -95,12 +95,43 @@ def sample_missing(
     result = Generated(policy=wanted[0].policy, wanted=len(wanted))
     have = {known for policy_id in found for known in response_ids_of(store, policy_id)}
     missing = [w for w in wanted if w.response_id not in have]
-    if not missing:
-        return result
+    groups: dict[str, list[Wanted]] = {}
+    for one in missing:
+        groups.setdefault(_model_of(one.policy, workspace, config), []).append(one)
+    for model, some in groups.items():
+        using = config.model_copy(update={"model": model})
+        _sample_with(
+            store, workspace, using, some, result, progress, open_engine=open_engine, strict=strict
+        )
+    return result
+
+
+def _model_of(policy: Policy, workspace: Path, config: GenerateConfig) -> str:
+    """The weights to load: the workspace's own where the policy was fully tuned."""
+    whole = workspace / policy.base_model
+    return str(whole) if policy.round > 0 and whole.is_dir() else config.model
+
+
+def _sample_with(
+    store: Store,
+    workspace: Path,
+    config: GenerateConfig,
+    missing: list[Wanted],
+    result: Generated,
+    progress: Progress | None,
+    *,
+    open_engine: Callable[[], Sampler] | None,
+    strict: bool,
+) -> None:
+    """Sample what one base model's policies lack."""
+    found = {w.policy.id: w.policy for w in missing}
     check_model(config.model)
     adapters = {p.id: workspace / p.adapter if p.adapter else None for p in found.values()}
     with ThreadPoolExecutor(1) as hashing:  # reads the weights while the engine loads them
-        hashes = {key: hashing.submit(policy_hash, p) for key, p in found.items()}
+        hashes = {
+            key: hashing.submit(policy_hash, replace(p, base_model=config.model))
+            for key, p in found.items()
+        }
         engine = (
             open_engine()
             if open_engine
@@ -134,7 +165,6 @@ def sample_missing(
             _run(store, run, engine, requests, missing, facts, result, progress)
         finally:
             engine.close()
-    return result
 
 
 def _run(
@@ -150,6 +180,7 @@ def _run(
     by_key = {w.response_id: w for w in missing}
     finished: list[Response] = []
     began = last = time.monotonic()
+    before, sampled_before = result.seconds, result.sampled
     wait = APPEND_SECONDS
 
     def flush() -> None:
@@ -159,11 +190,11 @@ def _run(
             store.append(finished)
             result.sampled += len(finished)
             finished.clear()
-            result.seconds = start - began
+            result.seconds = before + start - began
             run.event(
-                f"{result.sampled} of {len(missing)} answers, "
+                f"{result.sampled - sampled_before} of {len(missing)} answers, "
                 f"{result.tokens_per_second:.0f} tokens/s",
-                progress=result.sampled / max(len(missing), 1),
+                progress=(result.sampled - sampled_before) / max(len(missing), 1),
                 metrics={
                     "answers": float(result.sampled),
                     "tokens": float(result.tokens),
@@ -174,7 +205,7 @@ def _run(
         wait = max(APPEND_SECONDS, (last - start) / APPEND_SHARE)
         if progress is not None:
             speed = result.sampled / max(result.seconds, 1e-9)
-            progress(result.sampled, len(missing), speed, result.tokens_per_second)
+            progress(result.sampled - sampled_before, len(missing), speed, result.tokens_per_second)
 
     with _closing_words(run, flush, result):
         for sample in engine.sample(requests):

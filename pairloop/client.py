@@ -11,14 +11,9 @@ It acts as the labeler whose API token it has, with that labeler's role. Every c
 ApiError with the server's own sentence, or UnreachableError where there is no answer.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import quote
+from typing import Any, Literal
 from uuid import uuid4
-
-import httpx
 
 from pairloop.answers import (
     Decision,
@@ -32,66 +27,47 @@ from pairloop.answers import (
     pair_of,
     person_of,
 )
+from pairloop.calls import ApiError, UnreachableError, part
+from pairloop.case_calls import CaseCalls, CaseChoice, Cause, GoldUse, Show, Strength
 
 __all__ = [
     "ApiError",
+    "CaseChoice",
+    "Cause",
     "Choice",
     "Client",
     "Decision",
     "Feedback",
+    "GoldUse",
     "Judged",
     "Me",
     "Pair",
     "Person",
     "Progress",
     "Role",
+    "Show",
     "Strength",
     "UnreachableError",
     "Verb",
 ]
 
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
-Strength = Literal["slight", "clear", "strong"]
 Verb = Literal["generate", "train", "evaluate"]
 Role = Literal["labeler", "adjudicator", "admin"]
 
-_WAITS_SECONDS = (0.2, 1.0, 3.0)
 
-
-class UnreachableError(Exception):
-    """Raised when no answer comes from the server."""
-
-
-class ApiError(Exception):
-    """Raised when the server refuses; str() is its sentence, status the HTTP status."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
-class Client:
+class Client(CaseCalls):
     """One server, one token."""
-
-    def __init__(self, address: str, token: str, *, timeout_seconds: float = 30.0) -> None:
-        self._address = address.rstrip("/")
-        # A redirect would carry the token elsewhere; the server sends none under /api.
-        self._http = httpx.Client(
-            base_url=self._address,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout=timeout_seconds,
-            follow_redirects=False,
-        )
 
     # ---- labeling ---------------------------------------------------------------------------
 
     def me(self) -> Me:
         """Whose token this is."""
-        return made(Me, self._call("GET", "/api/me"))
+        return made(Me, self.call("GET", "/api/me"))
 
     def pairs(self, *, count: int = 4) -> list[Pair]:
         """The next pairs to judge; none when nothing is left, or while paused."""
-        found = self._call("GET", "/api/pairs", params={"count": count})
+        found = self.call("GET", "/api/pairs", params={"count": count})
         return [pair_of(card) for card in found["pairs"]]
 
     def judge(
@@ -122,7 +98,7 @@ class Client:
             "flags": list(flags),
             **more,
         }
-        found = self._again("/api/judgments", body)
+        found = self.again("/api/judgments", body)
         told = found.get("feedback")
         return Judged(
             progress=made(Progress, found["progress"]),
@@ -131,7 +107,7 @@ class Client:
 
     def undo(self, *, key: str = "") -> Pair | None:
         """Take the last decision back; its pair, None if there is none."""
-        found = self._again("/api/undo", {"key": key or uuid4().hex})
+        found = self.again("/api/undo", {"key": key or uuid4().hex})
         return pair_of(found["pair"]) if found["pair"] else None
 
     def history(self, *, count: int | None = None) -> Iterator[Decision]:
@@ -140,7 +116,7 @@ class Client:
         while count is None or told < count:
             wanted = 100 if count is None else min(100, count - told)
             params: dict[str, Any] = {"count": wanted} | ({"before": cursor} if cursor else {})
-            found = self._call("GET", "/api/history", params=params)
+            found = self.call("GET", "/api/history", params=params)
             for item in found["items"]:
                 yield made(Decision, item)
                 told += 1
@@ -150,46 +126,46 @@ class Client:
 
     def progress(self) -> Progress:
         """How far this labeler and the project are."""
-        return made(Progress, self._call("GET", "/api/progress"))
+        return made(Progress, self.call("GET", "/api/progress"))
 
     def guidelines(self) -> Mapping[str, Any]:
         """html, version and changed_at of the guidelines in force."""
-        return self._call("GET", "/api/guidelines")
+        return self.call("GET", "/api/guidelines")
 
     # ---- the team: for admins ---------------------------------------------------------------
 
     def people(self) -> list[Person]:
         """Everybody with an account."""
-        return [person_of(item) for item in self._all("/api/people")]
+        return [person_of(item) for item in self.all_of("/api/people")]
 
     def change_person(self, name: str, **changes: Any) -> Person:
         """Change paused, groups, daily_limit, total_limit (None: none) or qualified."""
-        return person_of(self._call("PATCH", f"/api/people/{_part(name)}", json=changes))
+        return person_of(self.call("PATCH", f"/api/people/{part(name)}", json=changes))
 
     def pause(self, name: str) -> Person:
         """Give somebody no more pairs."""
-        return person_of(self._call("POST", f"/api/people/{_part(name)}/pause"))
+        return person_of(self.call("POST", f"/api/people/{part(name)}/pause"))
 
     def resume(self, name: str) -> Person:
         """Give somebody pairs again."""
-        return person_of(self._call("POST", f"/api/people/{_part(name)}/resume"))
+        return person_of(self.call("POST", f"/api/people/{part(name)}/resume"))
 
     def disable(self, name: str) -> Person:
         """Lock an account at once."""
-        return person_of(self._call("POST", f"/api/people/{_part(name)}/disable"))
+        return person_of(self.call("POST", f"/api/people/{part(name)}/disable"))
 
     def enable(self, name: str) -> Person:
         """Open a locked account again."""
-        return person_of(self._call("POST", f"/api/people/{_part(name)}/enable"))
+        return person_of(self.call("POST", f"/api/people/{part(name)}/enable"))
 
     def change_role(self, name: str, role: Role) -> Person:
         """Give somebody another role; they sign in again."""
-        path = f"/api/people/{_part(name)}/role"
-        return person_of(self._call("POST", path, json={"role": role}))
+        path = f"/api/people/{part(name)}/role"
+        return person_of(self.call("POST", path, json={"role": role}))
 
     def reset_password(self, name: str) -> str:
         """The link where somebody chooses a new password, once; it is told this once."""
-        return self._address + str(self._call("POST", f"/api/people/{_part(name)}/reset")["path"])
+        return self._address + str(self.call("POST", f"/api/people/{part(name)}/reset")["path"])
 
     def invite(
         self,
@@ -201,40 +177,40 @@ class Client:
     ) -> str:
         """The link to send to somebody; it makes one account and is told this once."""
         body = {"name": name, "role": role, "groups": list(groups), "days": days}
-        return self._address + str(self._call("POST", "/api/invitations", json=body)["path"])
+        return self._address + str(self.call("POST", "/api/invitations", json=body)["path"])
 
     def invitations(self) -> list[Mapping[str, Any]]:
         """Every invitation and its state, newest first."""
-        return list(self._all("/api/invitations"))
+        return list(self.all_of("/api/invitations"))
 
     def revoke_invitation(self, invitation: str) -> None:
         """Take an invitation back, by its id."""
-        self._call("DELETE", f"/api/invitations/{_part(invitation)}")
+        self.call("DELETE", f"/api/invitations/{part(invitation)}")
 
     def tokens(self) -> list[Mapping[str, Any]]:
         """One's own API tokens, newest first."""
-        return list(self._all("/api/tokens"))
+        return list(self.all_of("/api/tokens"))
 
     def revoke_token(self, token: str) -> None:
         """End an API token, by its id."""
-        self._call("DELETE", f"/api/tokens/{_part(token)}")
+        self.call("DELETE", f"/api/tokens/{part(token)}")
 
     # ---- the work: for admins ---------------------------------------------------------------
 
     def settings(self) -> Mapping[str, Any]:
         """The values in force, those of the file, and who changed what."""
-        return self._call("GET", "/api/settings")
+        return self.call("GET", "/api/settings")
 
     def change_settings(self, **changes: Any) -> Mapping[str, Any]:
         """Change distribution settings: all or none.
 
         None goes back to pairloop.toml; "off" ends stop_at or daily_limit, whatever the file says.
         """
-        return self._call("PUT", "/api/settings", json=changes)
+        return self.call("PUT", "/api/settings", json=changes)
 
     def set_guidelines(self, text: str) -> str:
         """Put guidelines (Markdown) in force; their version."""
-        return str(self._call("POST", "/api/guidelines", json={"text": text})["version"])
+        return str(self.call("POST", "/api/guidelines", json={"text": text})["version"])
 
     def assign(
         self,
@@ -251,102 +227,36 @@ class Client:
             "pair_ids": list(pair_ids),
             "priority": priority,
         }
-        return str(self._call("POST", "/api/assignments", json=body)["id"])
+        return str(self.call("POST", "/api/assignments", json=body)["id"])
 
     def unassign(self, assignment: str) -> None:
         """End an assignment."""
-        self._call("DELETE", f"/api/assignments/{_part(assignment)}")
+        self.call("DELETE", f"/api/assignments/{part(assignment)}")
 
     def queue(self) -> Mapping[str, int]:
         """How many pairs are where; for adjudicators too."""
-        return self._call("GET", "/api/queue")
+        return self.call("GET", "/api/queue")
 
     def activity(self) -> Iterator[Mapping[str, Any]]:
         """Who did what, newest first, page by page."""
-        return self._all("/api/activity")
+        return self.all_of("/api/activity")
 
     def agreement(self) -> Mapping[str, Any]:
         """How much people agree."""
-        return self._call("GET", "/api/agreement")
+        return self.call("GET", "/api/agreement")
 
     def status(self) -> Mapping[str, Any]:
         """Where the loop stands, and what to do next."""
-        return self._call("GET", "/api/status")
+        return self.call("GET", "/api/status")
 
     def rounds(self) -> Mapping[str, Any]:
         """Runs with their events, and the one now running."""
-        return self._call("GET", "/api/rounds")
+        return self.call("GET", "/api/rounds")
 
     def start(self, verb: Verb) -> Mapping[str, Any]:
         """Start a run on the server's machine."""
-        return self._call("POST", f"/api/rounds/{verb}")
+        return self.call("POST", f"/api/rounds/{verb}")
 
     def stop(self) -> Mapping[str, Any]:
         """Stop what is running."""
-        return self._call("POST", "/api/rounds/stop")
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
-        try:
-            answer = self._http.request(method, path, **named)
-        except httpx.HTTPError as error:
-            raise UnreachableError(
-                f"{self._address} gives no answer ({type(error).__name__}). "
-                "Is `pairloop annotate` running there?"
-            ) from error
-        if answer.is_success:
-            try:
-                found: dict[str, Any] = answer.json()
-            except ValueError as error:
-                raise ApiError(answer.status_code, _STRANGER) from error
-            return found
-        raise ApiError(answer.status_code, _detail(answer))
-
-    def _again(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        for wait in _WAITS_SECONDS:
-            try:
-                return self._call("POST", path, json=body)
-            except UnreachableError:
-                time.sleep(wait)
-            except ApiError as error:
-                if error.status < 500:
-                    raise
-                time.sleep(wait)
-        return self._call("POST", path, json=body)
-
-    def _all(self, path: str) -> Iterator[Mapping[str, Any]]:
-        skip: int | None = 0
-        while skip is not None:
-            found = self._call("GET", path, params={"count": 500, "skip": skip})
-            yield from found["items"]
-            skip = found["next"]
-
-
-_STRANGER = "This is not the answer of a labeling server. Is the address right?"
-
-
-def _detail(answer: httpx.Response) -> str:
-    try:
-        found = answer.json()
-    except ValueError:
-        return f"Status {answer.status_code}. {_STRANGER}"
-    detail = found.get("detail") if isinstance(found, dict) else None
-    return detail if isinstance(detail, str) else f"Status {answer.status_code}."
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")
+        return self.call("POST", "/api/rounds/stop")

@@ -49,15 +49,29 @@ def prompts_add(
             help="Read just the prompts of a layout that `pairloop import` knows, or auto."
         ),
     ] = "",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="KEY=COLUMN", help="Read this column as prompt, messages, system, ..."
+        ),
+    ] = None,
+    decontaminate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Leave out prompts that occur in this file."),
+    ] = None,
 ) -> None:
     """Add prompts; those already there are left as they are."""
-    from generate.prompts import read_prompts
+    from generate.prompts import columns_of, read_prompts
     from pairloop.imports.prompts import read_layout_prompts
+    from pairloop.prompt_adding import near_prompts, say_near, without_listed
     from pairloop.workspace import open_workspace
-    from storage.prompts import prompt_ids
+    from storage.errors import InputError
+    from storage.prompts import prompts
     from storage.store import utc_now
 
     space = open_workspace(workspace)
+    if layout and columns:
+        raise InputError("--layout knows its columns: leave out --map, or --layout.")
     if layout:
         found = read_layout_prompts(files, layout, space.generate, now=utc_now())
     else:
@@ -67,17 +81,40 @@ def prompts_add(
             test_share=space.generate.test_share,
             now=utc_now(),
             skip_duplicates=skip_duplicates,
+            columns=columns_of(columns or []),
         )
-    with space.store() as store, store.connected():
-        known = prompt_ids(store)
-        new = [p for p in found if p.id not in known]
+    with space.store() as store:
+        known = prompts(store)
+        kept = without_listed(found, known, decontaminate or [])
+        there = {p.id for p in known}
+        new = [p for p in kept if p.id not in there]
         store.append(new)
+    say_near(near_prompts(known, new))
     splits = ", ".join(
         f"{sum(p.split == split for p in new)} {split}" for split in ("train", "validation", "test")
     )
     print(
-        f"Added {len(new)} prompts ({splits}), {len(found) - len(new)} were there already. "
+        f"Added {len(new)} prompts ({splits}), {len(kept) - len(new)} were there already. "
         "Next: pairloop generate"
+    )
+
+
+@prompts_app.command("near")
+def prompts_near(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> None:
+    """List the prompts that nearly repeat an earlier one."""
+    from pairloop.prompt_adding import near_prompts, say_near
+    from pairloop.workspace import open_workspace
+    from storage.prompts import prompts
+
+    with open_workspace(workspace).store() as store:
+        stored = prompts(store)
+    found = near_prompts([], stored)
+    if as_json:
+        print(json.dumps([n.as_dict() for n in found]))
+        return
+    say_near(found, shown=len(found))
+    print(
+        f"{len(found)} of {len(stored)} prompts nearly repeat an earlier one. Next: pairloop generate"
     )
 
 

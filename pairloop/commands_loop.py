@@ -2,12 +2,13 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from generate.strategies import Strategy
 from pairloop.options import Json, WorkspaceDir
 
 
@@ -31,19 +32,50 @@ def generate(
         typer.Option(help="Sample with this engine, not the configured one."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sampled.")] = False,
+    pairs_only: Annotated[
+        bool, typer.Option("--pairs-only", help="Sample nothing; form pairs of stored answers.")
+    ] = False,
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="Which answers meet, instead of generate.strategy.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="With policy-against-policy: sft, round-N or a policy id.")
+    ] = "",
+    scores: Annotated[
+        str,
+        typer.Option(
+            help="A file of response_id and score, or implicit: for strategies that need it."
+        ),
+    ] = "",
+    diversity: Annotated[
+        bool, typer.Option("--diversity", help="Sample nothing; say how the temperatures differ.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --diversity: draw it to this SVG, PNG or PDF.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
     from generate.config import EngineName
+    from pairloop.diversity_report import report_diversity
     from pairloop.generated import say_generated, say_plan
+    from pairloop.pair_forming import PairChoice, form
     from pairloop.report import sampling_bar
     from pairloop.workspace import open_workspace
 
     space = open_workspace(workspace)
-    config = space.generate
+    if diversity or plot is not None:
+        report_diversity(space, plot_file=plot, as_json=as_json)
+        return
+    choice = PairChoice(strategy=strategy, against=against, scores=scores)
+    if pairs_only:
+        form(space, choice, dry_run=dry_run, as_json=as_json)
+        return
+    config = choice.applied(space.generate, pairs_only=False)
     if engine is not None:
         config = config.model_copy(update={"engine": EngineName(engine)})
+    space = replace(space, generate=config)
     with space.store() as store:
         if dry_run:
             say_plan(stage.plan_generate(store, config), as_json=as_json)

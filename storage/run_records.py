@@ -10,6 +10,7 @@ class RunKind(StrEnum):
     """The commands that leave a run behind."""
 
     GENERATE = "generate"
+    PAIRS = "pairs"  # a step of generate, or alone with --pairs-only
     JUDGE = "judge"
     TRAIN = "train"
     EVALUATE = "evaluate"

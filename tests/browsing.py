@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import pytest
 import uvicorn
 from factories import PASSWORD, fill_store, open_store
 
@@ -145,3 +146,11 @@ class Page:
         assert self.errors == []
         assert self.outside == []
         assert self.dialogs == []
+
+
+def violations(person):
+    """What axe finds on the page as it stands."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    person.page.wait_for_timeout(450)  # colours in transition are no colours
+    found = axe.run(person.page).response["violations"]
+    return [(v["id"], [n["html"][:160] for n in v["nodes"][:4]]) for v in found]

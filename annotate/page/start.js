@@ -1,10 +1,5 @@
 // Keys, clicks and the start.
 
-function isTyping(target) {
-  if (target.isContentEditable || target.matches?.("textarea, select")) return true;
-  return target.matches?.("input:not([type=checkbox], [type=radio], [type=button])") ?? false;
-}
-
 function toggleRaw() {
   raw = !raw;
   find('[data-action="raw"]').setAttribute("aria-pressed", raw);
@@ -16,35 +11,6 @@ function toggleMarks() {
   find('[data-action="marks"]').setAttribute("aria-pressed", marking);
   redraw();
   announce(marking && card ? views.get(card.presentation).dataset.marks : "");
-}
-
-async function copyCard(what) {
-  if (!card) return;
-  const texts = {
-    prompt: card.prompt_text,
-    left: card.left_text,
-    right: card.right_text,
-    all: card.prompt_text + "\n\n[left]\n" + card.left_text + "\n\n[right]\n" + card.right_text,
-  };
-  const names = { prompt: "The prompt is", left: "The left answer is", right: "The right answer is", all: "The prompt and both answers are" };
-  try {
-    if (navigator.clipboard) await navigator.clipboard.writeText(texts[what]);
-    else copyBySelection(texts[what]); // plain http has no clipboard
-    announce(names[what] + " copied.");
-  } catch {
-    announce("The browser did not allow copying. Select the text and copy it yourself.");
-  }
-}
-
-function copyBySelection(text) {
-  const field = make("textarea", "pl-copying");
-  field.value = text;
-  field.setAttribute("aria-hidden", "true");
-  app.append(field);
-  field.select();
-  const copied = document.execCommand("copy");
-  field.remove();
-  if (!copied) throw new Error("not copied");
 }
 
 function openDialog(name) {
@@ -177,8 +143,7 @@ async function start() {
       await sleep(1500);
     }
   }
-  find(".pl-name").textContent = me.name;
-  find(".pl-admin").hidden = me.role !== "admin";
+  showLinks();
   find(".pl-notice").textContent = me.notice;
   find(".pl-notice").hidden = !me.notice;
   buildExtra();

@@ -66,3 +66,9 @@ function make(tag, className, text) {
 
 // The server's times are UTC without saying so.
 const utc = (text) => new Date(/Z|[+-]\d\d:\d\d$/.test(text) ? text : text + "Z");
+
+// Seconds this person has looked at the card on the screen.
+const looked = () => {
+  const away = awayMs + (awaySince === null ? 0 : performance.now() - awaySince);
+  return Math.max(0, (performance.now() - shownAt - away) / 1000);
+};

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from generate.config import GenerateConfig
-from generate.pairs import random_pairs
+from generate.pair_stage import filters_of
+from generate.pairs import form_pairs
 from pairloop.imports import encode
 from pairloop.imports.encode import JudgmentRow, PairRow, PresentationRow, PromptRow, ResponseRow
 from pairloop.imports.found import Answer, Candidates, Reason, Vote
@@ -137,10 +138,10 @@ class Gatherer:
         if prompt.split is Split.TEST:
             self.tally.left_out[TEST_PROMPT] += 1
             return
-        formed = random_pairs(
+        formed = form_pairs(
             {prompt.id: list(answers.values())},
             pairs_per_prompt=self._config.pairs_per_prompt,
-            near_duplicate=self._config.near_duplicate,
+            filters=filters_of(self._config),
             seed=self._config.seed,
             number=IMPORTED_ROUND,
             now=self._now,

@@ -3,19 +3,11 @@
 import re
 
 import pytest
-from browsing import NOW, READY, Page
+from browsing import NOW, READY, Page, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUESTION = [{"name": "correct", "question": "Which one is more correct?"}]
-
-
-def violations(ann):
-    """What axe finds on the page as it stands."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    ann.page.wait_for_timeout(450)  # colours in transition are no colours
-    found = axe.run(ann.page).response["violations"]
-    return [(v["id"], [n["html"][:160] for n in v["nodes"][:4]]) for v in found]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ GRADIO = [
     ("GET", "/label/", Access.SIGNED_IN),
     ("GET", "/label/config", Access.SIGNED_IN),
     ("GET", "/label/gradio_api/info", Access.SIGNED_IN),
+    ("GET", "/adjudicate/", Access.ADJUDICATORS),
+    ("GET", "/adjudicate/config", Access.ADJUDICATORS),
+    ("GET", "/adjudicate/gradio_api/info", Access.ADJUDICATORS),
     ("GET", "/admin/", Access.ADMINS),
     ("GET", "/admin/config", Access.ADMINS),
     ("GET", "/admin/gradio_api/info", Access.ADMINS),
@@ -159,7 +162,7 @@ def test_only_admins_start_and_stop_runs(live, who, verb):
 
 @pytest.mark.parametrize("who", WHO)
 def test_the_gradio_pages_are_for_cookies_only(live, who):
-    """An API token opens neither page, not even an admin's, nor any of the admin page's events."""
+    """An API token opens none of them, not even an admin's, nor any of the admin page's events."""
     for method, path, access in GRADIO:
         named = {"json": {"data": [], "fn_index": 0}} if method == "POST" else {}
         if path.startswith("/admin/gradio_api/queue/data") and may(who, access):
@@ -186,7 +189,11 @@ def test_every_route_declares_whom_it_is_for(live):
     declared = {f"{m} {p}" for m, p, access in routes(app) if access is Access.ANYBODY}
     assert declared <= OPEN
     mounts = {r.path: access_of(r) for r in app.routes if isinstance(r, Mount)}
-    assert mounts == {"/label": Access.SIGNED_IN, "/admin": Access.ADMINS}
+    assert mounts == {
+        "/label": Access.SIGNED_IN,
+        "/adjudicate": Access.ADJUDICATORS,
+        "/admin": Access.ADMINS,
+    }
 
 
 def test_a_route_that_declares_nothing_is_for_admins(live):
@@ -205,7 +212,7 @@ def test_a_route_that_declares_nothing_is_for_admins(live):
 
 
 def test_pages_lead_those_who_are_not_signed_in_to_the_login_page(live):
-    for path in ("/label/", "/admin/", "/docs", "/api/people", "/nothing"):
+    for path in ("/label/", "/adjudicate/", "/admin/", "/docs", "/api/people", "/nothing"):
         answer = live.ask("nobody", "GET", path, headers={"Accept": "text/html"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
         assert live.ask("nobody", "GET", path).status_code == 401

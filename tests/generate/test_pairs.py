@@ -9,20 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generate.config import GenerateConfig
-from generate.pairs import (
-    Drop,
-    Formed,
-    distinct,
-    normalised,
-    policy_pairs,
-    random_pairs,
-    similarity,
-)
+from generate.filters import Drop, Filters, normalised, usable
+from generate.pairs import Formed, form_pairs, policy_pairs
 from generate.plan import plan, seed_of
 from storage.records import FinishReason, Purpose, Response
 
 POLICY, OTHER = make_policy(), make_policy(1, parent=make_policy())
 PROMPTS = [make_prompt(f"Question {i}") for i in range(4)]
+FILTERS = Filters(near_duplicate=0.9)
 TEA = "tea is a drink made from leaves and hot water which many people like very much"
 
 
@@ -36,8 +30,8 @@ def different(n: int) -> list[str]:
 
 
 def form(by_prompt, *, per_prompt: int = 1, seed: int = 0) -> Formed:
-    return random_pairs(
-        by_prompt, pairs_per_prompt=per_prompt, near_duplicate=0.9, seed=seed, number=0, now=NOW
+    return form_pairs(
+        by_prompt, pairs_per_prompt=per_prompt, filters=FILTERS, seed=seed, number=0, now=NOW
     )
 
 
@@ -84,12 +78,12 @@ def test_every_answer_and_every_prompt_is_paired_or_counted(sampled, per_prompt,
             for i, text in enumerate(texts)
         ]
     formed = form(by_prompt, per_prompt=per_prompt, seed=seed)
-    usable = {p: len(distinct(r, near_duplicate=0.9)[0]) for p, r in by_prompt.items()}
+    usable_answers = {p: len(usable(r, FILTERS)[0]) for p, r in by_prompt.items()}
     dropped = formed.drops.total() - formed.drops[Drop.TOO_FEW]
-    assert dropped + sum(usable.values()) == sum(map(len, by_prompt.values()))
+    assert dropped + sum(usable_answers.values()) == sum(map(len, by_prompt.values()))
     pairs = Counter(p.prompt_id for p in formed.pairs)
     assert len(pairs) + formed.drops[Drop.TOO_FEW] == len(by_prompt)
-    for prompt, n in usable.items():
+    for prompt, n in usable_answers.items():
         assert pairs[prompt] == min(per_prompt, n * (n - 1) // 2)
     assert len({p.id for p in formed.pairs}) == len(formed.pairs)
 
@@ -135,7 +129,7 @@ def test_policies_meet_only_under_the_same_settings():
         make_response(PROMPTS[0], OTHER, "hot", temperature=1.5, index=0),
     ]
     formed = policy_pairs(
-        {PROMPTS[0].id: ours}, {PROMPTS[0].id: theirs}, near_duplicate=0.9, number=1, now=NOW
+        {PROMPTS[0].id: ours}, {PROMPTS[0].id: theirs}, filters=FILTERS, number=1, now=NOW
     )
     by_id = {r.id: r for r in ours + theirs}
     assert len(formed.pairs) == 2
@@ -151,32 +145,10 @@ def test_policies_that_answer_alike_are_not_compared_and_that_is_counted():
     ours = answers(["Tea.", "", "One two three four five", "left alone"])
     theirs = answers(["tea. ", "words", "Six"], policy=OTHER)
     formed = policy_pairs(
-        {PROMPTS[0].id: ours}, {PROMPTS[0].id: theirs}, near_duplicate=0.9, number=1, now=NOW
+        {PROMPTS[0].id: ours}, {PROMPTS[0].id: theirs}, filters=FILTERS, number=1, now=NOW
     )
     assert len(formed.pairs) == 1
     assert formed.drops == {Drop.DUPLICATE: 1, Drop.EMPTY: 1, Drop.TOO_FEW: 1}
-
-
-texts = st.lists(st.sampled_from("abc"), max_size=8).map(" ".join)
-
-
-@given(texts, texts)
-def test_similarity_is_a_share_and_whole_only_for_equal_texts(a, b):
-    assert 0 <= similarity(a, b) <= 1
-    assert (similarity(a, b) == 1) == (a == b)
-    assert similarity(a, b) == 0 or set(a.split()) & set(b.split()) or a == b
-
-
-@given(texts)
-def test_one_word_more_makes_a_long_text_little_different(text):
-    n = len(text.split())
-    assert similarity(text, f"{text} d") == similarity(f"{text} d", text)
-    assert n == 0 or similarity(text, f"{text} d") == pytest.approx(2 * n / (2 * n + 1))
-
-
-def test_a_text_of_another_length_is_not_alike():
-    assert similarity("a b", "a b a b a b a b") == pytest.approx(0.4)
-    assert similarity("a b", "a b a b a b a b", at_least=0.5) == 0
 
 
 def test_every_wanted_answer_has_a_seed_and_an_id_of_its_own():

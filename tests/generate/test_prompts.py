@@ -11,7 +11,7 @@ from factories import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generate.prompts import read_prompts, split_of
+from generate.prompts import columns_of, read_prompts, split_of
 from storage.errors import InputError
 from storage.records import Message, Prompt, Split
 
@@ -254,3 +254,69 @@ def test_the_split_of_a_prompt_does_not_depend_on_the_others(tmp_path_factory, o
     for prompt in read(path):
         alone = split_of(prompt.messages, validation_share=0.1, test_share=0.1)
         assert prompt.split is alone
+
+
+def test_columns_of_other_names_are_mapped(jsonl, tmp_path):
+    path = jsonl(
+        {
+            "question": "What is tea?",
+            "context": "Be brief.",
+            "topic": "kitchen",
+            "prompt": "unread",
+        },
+        {"question": "What is rain?", "messages": CONVERSATION},
+    )
+    columns = {"prompt": "question", "system": "context", "tags": "topic"}
+    found = read(path, columns=columns)
+    assert [turns(p) for p in found] == [
+        [("system", "Be brief."), ("user", "What is tea?")],
+        [("user", "What is rain?")],
+    ]
+    assert [p.tags for p in found] == [("kitchen",), ()]
+
+    csv = tmp_path / "chats.csv"
+    cell = json.dumps(CONVERSATION[1:]).replace('"', '""')
+    csv.write_text(f'chat,kind\n"{cell}",x\n')
+    assert [len(p.messages) for p in read(csv, columns={"messages": "chat"})] == [3]
+
+    pq.write_table(pa.table({"q": ["One"], "s": ["Be kind."]}), tmp_path / "p.parquet")
+    (only,) = read(tmp_path / "p.parquet", columns={"prompt": "q", "system": "s"})
+    assert turns(only) == [("system", "Be kind."), ("user", "One")]
+
+
+def test_a_mapped_column_that_is_not_there_is_named(jsonl, tmp_path):
+    path = jsonl({"question": "What is tea?"}, {"questions": "What is rain?"})
+    with pytest.raises(InputError) as caught:
+        read(path, columns={"prompt": "question", "tags": "topics"})
+    assert str(caught.value).splitlines()[1:3] == [
+        f"{path}, line 2: has no column 'question' (--map prompt=question); it has questions",
+        f"{path}: no row has the column of --map tags=topics",
+    ]
+    csv = tmp_path / "a.csv"
+    csv.write_text("question,chat\n,x\n,{\n")
+    with pytest.raises(InputError, match="needs either 'prompt'"):
+        read(csv, columns={"prompt": "question"})
+    with pytest.raises(InputError, match="'chat' is not JSON"):
+        read(csv, columns={"messages": "chat"})
+
+
+def test_conversations_in_sharegpts_form_are_read(jsonl):
+    said = [("human", "Hi"), ("gpt", "Hello."), ("human", "What is tea?")]
+    path = jsonl({"conversations": [{"from": who, "value": text} for who, text in said]})
+    (found,) = read(path, columns={"messages": "conversations"})
+    assert turns(found) == [("user", "Hi"), ("assistant", "Hello."), ("user", "What is tea?")]
+
+
+@pytest.mark.parametrize(
+    ("given_pairs", "says"),
+    [
+        (["prompt"], "KEY=COLUMN"),
+        (["question=prompt"], "one of prompt, messages, system, tags, source"),
+        (["prompt=a", "prompt=b"], "each KEY once"),
+        (["prompt=a", "messages=b"], "not both"),
+    ],
+)
+def test_a_map_that_says_nothing_is_refused(given_pairs, says):
+    with pytest.raises(InputError, match=says):
+        columns_of(given_pairs)
+    assert columns_of(["prompt=a=b", "tags=c"]) == {"prompt": "a=b", "tags": "c"}

@@ -1,6 +1,7 @@
 """Sampling what is missing: every answer once, whatever happens on the way."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -333,3 +334,23 @@ def test_answers_are_counted_by_temperature(tmp_path, micro_model):
     assert (cold.answers, cold.tokens, cold.mean_tokens, cold.duplicates) == (2, 4, 2.0, 1)
     assert (cold.stop, cold.length, cold.stop_string) == (2, 0, 0)
     assert (warm.answers, warm.duplicates, warm.stop, warm.length) == (1, 0, 0, 1)
+
+
+def test_a_fully_tuned_policy_is_sampled_from_its_own_weights(tmp_path, micro_model):
+    """And the SFT model beside it, each by an engine of its own."""
+    add_prompts(tmp_path, split=Split.TEST)
+    whole = tmp_path / "policies" / "round-1"
+    shutil.copytree(micro_model, whole)
+    config = config_for(micro_model, temperatures=(0.7,), max_tokens=8)
+    with open_store(tmp_path) as store:
+        sft = stage.current_policy(store, config)
+        tuned = make_policy(
+            1, parent=sft, base_model="policies/round-1", adapter=None, adapter_hash="f" * 64
+        )
+        store.append([tuned])
+        made = stage.compare(store, tmp_path, config, policy=tuned, against=sft, samples=1)
+        answers = {p.id: responses_of(store, p.id) for p in (sft, tuned)}
+
+    assert made.sampled == 8
+    assert [len(found) for found in answers.values()] == [4, 4]
+    assert made.finish_reasons.total() == 8

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from factories import fill_store, make_response, open_store
 
 COMMANDS = [
     ["init"],
     ["prompts", "add"],
+    ["prompts", "near"],
     ["import"],
     ["generate"],
     ["annotate"],
@@ -217,3 +219,82 @@ def test_a_workspace_of_a_newer_version_is_left_alone(workspace):
         connection.execute("insert into schema_versions values (99, now()::timestamp)")
 
     refused(pairloop("status", "-w", str(workspace)), "newer pairloop", "Update pairloop")
+
+
+def test_pairs_can_be_formed_of_stored_answers_with_another_strategy(workspace):
+    """Nothing is sampled, a repeat does nothing, and what a strategy lacks is one message."""
+    with open_store(workspace) as store:
+        filled = fill_store(store, pairs=3)
+
+    def form(*words: str) -> subprocess.CompletedProcess:
+        return pairloop("generate", "--pairs-only", *words, "-w", str(workspace))
+
+    scores = workspace / "scores.csv"
+    lines = [f"{r.id},{i}" for i, r in enumerate(filled.responses)]
+    scores.write_text("\n".join(["response_id,score", *lines]))
+
+    refused(form("--strategy", "uncertain"), "needs scores", "pairloop judge")
+    refused(form("--scores", str(scores)), "--scores goes with --strategy uncertain")
+    refused(form("--against", "sft"), "--against goes with")
+    assert form("--strategy", "best").returncode == 2
+    with open_store(workspace) as store:
+        answer = make_response(filled.prompts[0], filled.policy, "Something else.", index=5)
+        store.append([answer])
+    plan = form("--strategy", "most-different", "--dry-run")
+    assert "would form 1 new pairs by strategy most-different, 4 in all" in plan.stdout
+    first = json.loads(form("--strategy", "most-different", "--json").stdout)
+    again = json.loads(form("--strategy", "most-different", "--json").stdout)
+    assert (first["new_pairs"], again["new_pairs"], again["pairs"]) == (1, 0, 4)
+    assert first["drops"] == {"all_such_pairs_exist": 2}
+    scored = form("--strategy", "uncertain", "--scores", str(scores))
+    assert "all such pairs exist │                  3" in scored.stdout
+
+
+def test_prompts_near_others_are_reported_and_those_of_a_list_left_out(workspace):
+    question = "Explain in simple words why the sky is blue and why the evening sky is red today"
+    rows = [question, question + " please", "What is tea?", "Who painted the night watch?"]
+    file, listed = workspace / "questions.jsonl", workspace / "benchmark.jsonl"
+    file.write_text("\n".join(json.dumps({"question": row}) for row in rows))
+    listed.write_text(json.dumps({"q": "Who painted The Night Watch", "a": "Rembrandt"}))
+    where = ["-w", str(workspace)]
+
+    mapped = ["prompts", "add", str(file), "--map", "prompt=question"]
+    done = pairloop(*mapped, "--decontaminate", str(listed), *where)
+    again = pairloop(*mapped, *where)
+    refused(pairloop(*mapped, "--layout", "votes", *where), "leave out --map, or --layout")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 prompts are in the list of --decontaminate and were left out" in done.stdout
+    assert f"{listed}, line 1" in done.stdout
+    assert "1 nearly repeat an earlier prompt" in done.stdout
+    assert "Added 3 prompts" in done.stdout
+    assert "Added 1 prompts" in again.stdout
+    assert "nearly repeat" not in again.stdout
+    (near,) = json.loads(pairloop("prompts", "near", "--json", *where).stdout)
+    assert {near["text"], near["earlier_text"]} == set(rows[:2])
+    assert near["share"] > 0.8
+    stays = pairloop(*mapped, "--decontaminate", str(listed), *where)
+    assert "1 prompts that were stored before are in it too; they stay" in stays.stdout
+
+
+def test_the_diversity_report_is_a_table_json_and_a_picture(workspace):
+    def report(*words: str) -> subprocess.CompletedProcess:
+        return pairloop("generate", *words, "-w", str(workspace))
+
+    refused(report("--diversity"), "There is no policy 'latest'")
+    with open_store(workspace) as store:
+        fill_store(store, pairs=3)
+    picture = workspace / "diversity.svg"
+    done = report("--plot", str(picture))
+    found = json.loads(report("--diversity", "--json").stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert "self-BLEU" in done.stdout
+    assert "6 answers to 3 prompts" in done.stdout
+    assert [row["temperature"] for row in found["rows"]] == [0.7, 1.3]
+    assert found["between"][0]["usable"] == 1
+    text = picture.read_text()
+    assert text.count("<svg") == 1
+    assert not re.search(r'href="(?!#)', text), "nothing is loaded from elsewhere"
+    refused(report("--diversity", "--plot", "x.gif"), ".svg, .png, .pdf")
+    refused(report("--diversity", "--plot", "none/x.svg"), "does not exist")

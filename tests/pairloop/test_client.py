@@ -186,7 +186,7 @@ def test_own_tokens_are_listed_and_ended(site):
 
 def test_a_judgment_is_tried_again_with_the_same_key_and_stored_once(site, monkeypatch):
     """The answer is lost after the judgment was stored: the worst case."""
-    monkeypatch.setattr("pairloop.client._WAITS_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("pairloop.calls._WAITS_SECONDS", (0.01, 0.01))
     with site.client("jo") as jo:
         pair = jo.pairs(count=1)[0]
         real, calls = jo._http.request, []
