@@ -156,10 +156,10 @@ def _say_next(made: "Compared", settled: int, judged: "Judged | None") -> None:
         print(f"The judge gave no verdict: {why}; evaluate again asks about them again.")
     total = sum(p.all_pairs for p in made.pairs.values())
     new = sum(p.new_pairs for p in made.pairs.values())
-    print(
-        f"{total} comparisons ({new} new), {settled} of them settled by people. "
-        "Next: pairloop annotate, then pairloop evaluate again for the win rate"
-    )
+    step = "pairloop annotate, then pairloop evaluate again for the win rate"
+    if settled >= total:
+        step = "pairloop generate, for the next round"
+    print(f"{total} comparisons ({new} new), {settled} of them settled by people. Next: {step}")
 
 
 def _answer(
