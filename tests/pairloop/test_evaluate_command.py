@@ -59,6 +59,7 @@ def workspace(tmp_path_factory, micro_model) -> Path:
     known = [make_policy(base_model=micro_model)]
     for number in (1, 2):
         path = folder / "policies" / f"round-{number}"
+        torch.manual_seed(number)
         lora = LoraConfig(task_type="CAUSAL_LM", r=2 * number, init_lora_weights=False)
         model = AutoModelForCausalLM.from_pretrained(micro_model)
         get_peft_model(model, lora).save_pretrained(path)
