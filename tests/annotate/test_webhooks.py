@@ -162,8 +162,8 @@ def test_runs_that_finish_from_now_on_are_told_once(tmp_path):
     with open_store(tmp_path, hold=True) as store:
         before = RunLog(store, RunKind.TRAIN, number=0, config={})
         before.event("done", progress=1.0, status=RunStatus.DONE)
-        failed = []
-        watch = RoundWatch(store, told.append, on_failed=failed.append, every_seconds=0.05)
+        fell = []
+        watch = RoundWatch(store, told.append, on_failed=fell.append, every_seconds=0.05)
         logs = [RunLog(store, kind, number=1, config={}) for kind in RunKind]
         for log in logs:
             log.event("half", progress=0.5)
@@ -172,9 +172,9 @@ def test_runs_that_finish_from_now_on_are_told_once(tmp_path):
         for log in logs:
             failed = log.run.kind is RunKind.EVALUATE
             log.event("end", status=RunStatus.FAILED if failed else RunStatus.DONE)
-        wait_for(lambda: len(told) == 2 and len(failed) == 1)
+        wait_for(lambda: len(told) == 2 and len(fell) == 1)
         time.sleep(0.3)
         watch.close()
-    assert [(f["kind"], f["status"]) for f in failed] == [("evaluate", "failed")]
+    assert [(f["kind"], f["status"]) for f in fell] == [("evaluate", "failed")]
     assert {t["kind"] for t in told} == {"generate", "train"}
     assert {t["round"] for t in told} == {1}
