@@ -11,6 +11,7 @@ import typer
 from pairloop import (
     commands_agreement,
     commands_data,
+    commands_export,
     commands_import,
     commands_judge,
     commands_loop,
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_export.register(app)
 commands_agreement.register(app)
 commands_import.register(app)
 commands_team.register(app)
