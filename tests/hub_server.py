@@ -114,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
                 "files": {},
             }
             self.answer(200, {"url": f"{self.server.url}/{kind}/{name}"})
+        elif path == "/api/validate-yaml":
+            self.answer(200, {"errors": [], "warnings": []})
         elif "/preupload/" in path:
             big = (".parquet", ".safetensors")
             self.answer(
@@ -139,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         elif "/commit/" in path:
             self.commit(data, parse_qs(urlsplit(self.path).query))
         else:
-            self.answer(404)
+            self.answer(404, {"error": f"this server knows no {path}"})
 
     def commit(self, data: bytes, _query: object) -> None:
         repo = self.repo()

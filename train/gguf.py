@@ -69,19 +69,22 @@ def pieces_of(tokenizer: Any) -> Pieces | None:
         return text.removeprefix(tokenizer.bos_token or "")
 
     try:
-        head, user_to_answer, answer_to_user, after_user = _between(render([U, A, U]), [U, A, U])
-        after_assistant = _between(render([U, A]), [U, A])[-1]
+        head, user_to_answer, answer_to_user, _ = _between(render([U, A, U]), [U, A, U])
         before_system, system_to_user, _ = _between(render([S, U]), [S, U])
-        before_user = _without_start(answer_to_user, after_assistant)
+        user_to_next = _between(render([U], answer_next=True), [U])[-1]
+        before_user = _common_end(head, answer_to_user, system_to_user)
+        after_system = system_to_user.removesuffix(before_user)
+        ends_alike = all(x.startswith(after_system) for x in (user_to_answer, user_to_next))
+        after_user = after_system if ends_alike else ""
         found = Pieces(
-            start=_without_end(head, before_user),
+            start=head.removesuffix(before_user),
             before_system=before_system,
-            after_system=_without_end(system_to_user, before_user),
+            after_system=after_system,
             before_user=before_user,
             after_user=after_user,
-            before_assistant=_without_start(user_to_answer, after_user),
-            after_assistant=after_assistant,
-            answer_next=_without_start(render([U], answer_next=True), render([U])),
+            before_assistant=user_to_answer.removeprefix(after_user),
+            after_assistant=answer_to_user.removesuffix(before_user),
+            answer_next=user_to_next.removeprefix(after_user),
         )
         same = all(found.rendered(p) == render(p, answer_next=True) for p in PROBES)
     except (
@@ -102,16 +105,11 @@ def _between(text: str, turns: Turns) -> list[str]:
     return [*parts, text]
 
 
-def _without_start(text: str, start: str) -> str:
-    if not text.startswith(start):
-        raise ValueError("the template's pieces depend on where they stand")
-    return text[len(start) :]
-
-
-def _without_end(text: str, end: str) -> str:
-    if not text.endswith(end):
-        raise ValueError("the template's pieces depend on where they stand")
-    return text[: len(text) - len(end)]
+def _common_end(*texts: str) -> str:
+    end = min(texts, key=len)
+    while not all(text.endswith(end) for text in texts):
+        end = end[1:]
+    return end
 
 
 CONVERT = """#!/bin/sh

@@ -118,18 +118,22 @@ def _explained(repo: str, folder: Path) -> Iterator[None]:
         raise ConfigurationError(
             f"HF_HUB_OFFLINE is set, so nothing can be sent. Unset it. {kept}"
         ) from None
-    except HfHubHTTPError as error:
-        raise _refused(error.response.status_code, repo, kept) from None
-    except (httpx2.HTTPError, RuntimeError, OSError) as error:
-        cause: BaseException | None = error
-        while cause is not None:
+    except (httpx2.HTTPError, RuntimeError) as error:
+        for cause in _causes(error):  # an upload's own error is a RuntimeError around the Hub's
             if isinstance(cause, HfHubHTTPError):
                 raise _refused(cause.response.status_code, repo, kept) from None
-            cause = cause.__cause__
-        raise StoreError(
-            f"The Hub can't be reached ({type(error).__name__}). Check the network, and HF_ENDPOINT "
-            f"if it is set. {kept}"
-        ) from None
+            if isinstance(cause, httpx2.HTTPError):
+                raise StoreError(
+                    f"The Hub can't be reached ({type(cause).__name__}). Check the network, and "
+                    f"HF_ENDPOINT if it is set. {kept}"
+                ) from None
+        raise
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _refused(status: int, repo: str, kept: str) -> PairloopError:

@@ -4,9 +4,9 @@ import logging
 
 import httpx2
 import pytest
+from hub_server import TOKEN, Hub, hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import _http
-from hub_server import TOKEN, Hub, hub
 
 from storage.errors import ConfigurationError, ConflictError, StoreError
 from train.export_folder import MARK

@@ -76,9 +76,7 @@ def test_the_saved_policy_answers_as_the_policy_does(workspace, tmp_path, merged
     compile((out / "gguf" / "check_template.py").read_text(), "check", "exec")
 
 
-def test_an_adapter_that_was_damaged_is_found_and_nothing_is_left(
-    workspace, tmp_path, monkeypatch
-):
+def test_an_adapter_that_was_damaged_is_found_and_nothing_is_left(workspace, tmp_path, monkeypatch):
     import train.policy_export as module
 
     copy = module.shutil.copy
