@@ -126,7 +126,7 @@ def _trl(shape: Format, rows: Rows, handoff: Handoff) -> dict[str, object]:
     made: dict[str, object] = {
         "model_name_or_path": handoff.base_model,
         "dtype": "bfloat16",
-        "dataset_name": ".",
+        "dataset_name": "./data",  # not ".": datasets takes its name from the path
         "dataset_train_split": "train" if "train" in rows else "validation",
         "use_peft": True,
         "lora_r": config.lora_rank,

@@ -6,6 +6,7 @@ the same libraries): what their readers do is done here, from their sources, nam
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,9 +33,8 @@ def verify_trl(folder: Path, config: Path, command: str, rows: Rows) -> None:
         args=["--config", str(config), "--use_cpu", "True"],
         fail_with_unknown_args=True,
     )
-    with TemporaryDirectory() as cache:
-        place = str((folder / script.dataset_name).resolve())
-        data = load_dataset(place, name=script.dataset_config, cache_dir=cache)
+    with TemporaryDirectory() as cache, chdir(folder):
+        data = load_dataset(script.dataset_name, name=script.dataset_config, cache_dir=cache)
         splits = [script.dataset_train_split]
         if training.eval_strategy != "no":
             splits.append(script.dataset_test_split)
