@@ -43,7 +43,16 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True
     )
-    for chatty in ("httpx", "matplotlib", "datasets", "urllib3", "vllm", "gradio", "asyncio"):
+    for chatty in (
+        "httpx",
+        "httpx2",
+        "matplotlib",
+        "datasets",
+        "urllib3",
+        "vllm",
+        "gradio",
+        "asyncio",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()

@@ -83,7 +83,8 @@ def _ready(api: "HfApi", repo: str, kind: RepoType, *, public: bool) -> bool:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        info = api.repo_info(repo, repo_type=kind.value)
+        dataset = kind is RepoType.DATASET
+        info = api.dataset_info(repo) if dataset else api.model_info(repo)
     except RepositoryNotFoundError as error:
         if (
             error.response.status_code != 404
@@ -114,6 +115,8 @@ def _explained(repo: str, folder: Path) -> Iterator[None]:
     kept = f"{folder} is complete; run the same command again to send what is missing."
     try:
         yield
+    except PairloopError:
+        raise
     except OfflineModeIsEnabled:
         raise ConfigurationError(
             f"HF_HUB_OFFLINE is set, so nothing can be sent. Unset it. {kept}"
@@ -127,7 +130,7 @@ def _explained(repo: str, folder: Path) -> Iterator[None]:
                     f"The Hub can't be reached ({type(cause).__name__}). Check the network, and "
                     f"HF_ENDPOINT if it is set. {kept}"
                 ) from None
-        raise
+        raise StoreError(f"The upload broke off ({type(error).__name__}). {kept}") from error
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

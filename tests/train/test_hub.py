@@ -102,7 +102,7 @@ def test_without_a_network_it_says_so(server: Hub, folder, monkeypatch):
         def __init__(self, *_: object, **__: object) -> None:
             raise httpx2.ConnectError("no route")
 
-    monkeypatch.setattr(HfApi, "repo_info", Unplugged)
+    monkeypatch.setattr(HfApi, "dataset_info", Unplugged)
     with pytest.raises(StoreError, match=r"can't be reached \(ConnectError\)"):
         push(folder, REPO, RepoType.DATASET, public=False)
 
