@@ -1,10 +1,9 @@
-"""The verbs of the loop: generate, annotate, train, evaluate, demo."""
+"""Verbs of the loop: generate, annotate, demo."""
 
-import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("generate")(generate)
     app.command("annotate")(annotate)
-    app.command("evaluate")(evaluate)
     app.command("demo")(demo)
 
 
@@ -27,6 +25,10 @@ def generate(
         bool,
         typer.Option("--strict", help="Refuse prompts that can't be sampled, not leave them out."),
     ] = False,
+    engine: Annotated[
+        Literal["auto", "vllm", "transformers", "openai", "ray"] | None,
+        typer.Option(help="Sample with this engine, not the configured one."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sampled.")] = False,
     pairs_only: Annotated[
         bool, typer.Option("--pairs-only", help="Sample nothing; form pairs of stored answers.")
@@ -53,6 +55,7 @@ def generate(
 ) -> None:
     """Sample the newest policy's missing answers and form pairs."""
     from generate import stage
+    from generate.config import EngineName
     from pairloop.diversity_report import report_diversity
     from pairloop.generated import say_generated, say_plan
     from pairloop.pair_forming import PairChoice, form
@@ -67,14 +70,17 @@ def generate(
     if pairs_only:
         form(space, choice, dry_run=dry_run, as_json=as_json)
         return
-    space = replace(space, generate=choice.applied(space.generate, pairs_only=False))
+    config = choice.applied(space.generate, pairs_only=False)
+    if engine is not None:
+        config = config.model_copy(update={"engine": EngineName(engine)})
+    space = replace(space, generate=config)
     with space.store() as store:
         if dry_run:
-            say_plan(stage.plan_generate(store, space.generate), as_json=as_json)
+            say_plan(stage.plan_generate(store, config), as_json=as_json)
             return
         with sampling_bar("Sampling") as tick:
-            result = stage.generate(store, space.root, space.generate, strict=strict, progress=tick)
-        wanted = stage.wanted_answers(store, result.policy, space.generate)
+            result = stage.generate(store, space.root, config, strict=strict, progress=tick)
+        wanted = stage.wanted_answers(store, result.policy, config)
         say_generated(store, result, wanted, as_json=as_json)
 
 
@@ -94,62 +100,6 @@ def annotate(
     space = open_workspace(workspace)
     changed = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
     serve(space, config=space.annotate.model_copy(update=changed), logins=login or [])
-
-
-def evaluate(
-    *,
-    workspace: WorkspaceDir = Path(),
-    policy: Annotated[str, typer.Option(help="latest, sft, round-N or a policy id.")] = "latest",
-    against: Annotated[str, typer.Option(help="sft, latest, round-N or a policy id.")] = "sft",
-    samples: Annotated[
-        int, typer.Option(min=1, help="Answers per test prompt and temperature.")
-    ] = 1,
-    as_json: Json = False,
-) -> None:
-    """Put two policies' answers to the test prompts before people, blind; report the win rate."""
-    from generate import stage
-    from pairloop.report import counted, sampling_bar
-    from pairloop.workspace import open_workspace
-    from storage.errors import ConfigurationError
-    from storage.policies import find_policy
-    from storage.summaries import evaluation_outcomes
-    from train.evaluate import win_rate
-
-    space = open_workspace(workspace)
-    with space.store() as store:
-        ours, theirs = find_policy(store, policy), find_policy(store, against)
-        if ours.id == theirs.id:
-            raise ConfigurationError(
-                f"--policy {policy} and --against {against} are the same policy. "
-                "Train one first with `pairloop train`, or name two different ones."
-            )
-        with sampling_bar("Sampling") as tick:
-            made = stage.compare(
-                store,
-                space.root,
-                space.generate,
-                policy=ours,
-                against=theirs,
-                samples=samples,
-                progress=tick,
-            )
-        rate = win_rate(evaluation_outcomes(store), policy=ours.id, against=theirs.id)
-    settled = rate.comparisons
-    if as_json:
-        found = asdict(rate) if settled else None
-        print(json.dumps({"pairs": made.all_pairs, "new_pairs": made.new_pairs, "win_rate": found}))
-        return
-    print(f"Left out: {counted(made.drops)}.")
-    if settled:
-        print(
-            f"Round {ours.round} against round {theirs.round}: {rate.wins} won, {rate.ties} tied, "
-            f"{rate.losses} lost; win rate {100 * rate.value:.1f} % "
-            f"(95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f}, {rate.prompts} prompts)."
-        )
-    print(
-        f"{made.all_pairs} comparisons ({made.new_pairs} new), {settled} of them settled. "
-        "Next: pairloop annotate, then pairloop evaluate again for the win rate"
-    )
 
 
 def demo(
