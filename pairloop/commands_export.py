@@ -91,10 +91,8 @@ def export(
         )
         done = _policy(space, policy, folder, merged=merged, tools=tools, licence=licence)
     else:
-        _refuse(
-            {"--merged": merged, "--names": names and wanted is not Format.VOTES},
-            "goes with --policy (--merged) or --format votes (--names).",
-        )
+        _refuse({"--merged": merged}, "goes with --policy.")
+        _refuse({"--names": names and wanted is not Format.VOTES}, "goes with --format votes.")
         done = _data(space, folder, wanted, tools, to_disk=to_disk, names=names, licence=licence)
     kind = RepoType.MODEL if policy else RepoType.DATASET
     pushed = push(done.folder, hub, kind, public=public) if hub else None
