@@ -12,6 +12,7 @@ from pairloop import (
     commands_agreement,
     commands_data,
     commands_evaluate,
+    commands_export,
     commands_import,
     commands_judge,
     commands_loop,
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands_data.register(app)
+commands_export.register(app)
 commands_agreement.register(app)
 commands_import.register(app)
 commands_team.register(app)
@@ -43,7 +45,16 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True
     )
-    for chatty in ("httpx", "matplotlib", "datasets", "urllib3", "vllm", "gradio", "asyncio"):
+    for chatty in (
+        "httpx",
+        "httpx2",
+        "matplotlib",
+        "datasets",
+        "urllib3",
+        "vllm",
+        "gradio",
+        "asyncio",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()

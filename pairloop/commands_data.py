@@ -1,4 +1,4 @@
-"""Commands about what is in a workspace: init, prompts, export, status."""
+"""Commands about what is in a workspace: init, prompts, status."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("init")(init)
     app.add_typer(prompts_app, name="prompts")
-    app.command("export")(export)
     app.command("status")(status)
 
 
@@ -115,35 +114,6 @@ def prompts_near(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> 
     say_near(found, shown=len(found))
     print(
         f"{len(found)} of {len(stored)} prompts nearly repeat an earlier one. Next: pairloop generate"
-    )
-
-
-def export(
-    out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    *,
-    workspace: WorkspaceDir = Path(),
-) -> None:
-    """Write settled pairs as a dataset: Parquet, JSONL and a card."""
-    from annotate.consensus import settle
-    from annotate.report_card import report_card
-    from annotate.report_data import full_report
-    from annotate.settings import in_force
-    from pairloop.workspace import open_workspace
-    from storage.store import utc_now
-    from train.export import export as write
-
-    space = open_workspace(workspace)
-    with space.store() as store:
-        config = in_force(store, space.annotate)
-        settle(store, config)
-        card = report_card(full_report(store, config, now=utc_now()))
-        done = write(store, out, agreement=card, judge_votes=space.train.judge_votes)
-    rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
-    drops = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in done.drops.items()) or "none"
-    print(f"Left out: {drops}.")
-    print(
-        f"Wrote {rows} preferences and {sum(done.judged.values())} judged pairs to {out}. "
-        f'Next: datasets.load_dataset("{out}"), or with "judged" after it for every judged pair'
     )
 
 

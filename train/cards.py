@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from storage.records import Policy
+
 CARD = """---
 base_model: {base_model}
 library_name: peft
@@ -46,6 +48,60 @@ def model_card(report: dict[str, Any]) -> str:
         losses=f"{history[0]['loss']:.4f}, {history[-1]['loss']:.4f}" if history else "none",
         run_id=report["run_id"],
         plot="loss.png",
+    )
+
+
+POLICY_CARD = """---
+base_model: {base_model}
+license: {licence}
+library_name: {library}
+pipeline_tag: text-generation
+tags: [{tags}]
+---
+# Policy of round {round}
+
+{what}
+
+| | |
+| --- | --- |
+| base model | `{base_model}` |
+| policy | `{policy}` (round {round}) |
+| trained from | {parent} |
+| adapter weights, sha256 | {adapter_hash} |
+| run | {run} |
+
+{check}
+"""
+
+
+def policy_card(
+    policy: Policy, *, merged: bool, licence: str, checked: int, error: float | None
+) -> str:
+    """README.md of an exported policy. error: nats per token, None where nothing was checked."""
+    trained = f"trained with {policy.method.upper()} on human preferences by pairloop"
+    if policy.parent is None:
+        what = f"`{policy.base_model}` as it is, exported by pairloop."
+    elif merged:
+        what = f"`{policy.base_model}`, {trained}; the whole model."
+    else:
+        what = f"A LoRA adapter of `{policy.base_model}`, {trained}."
+    return POLICY_CARD.format(
+        base_model=policy.base_model,
+        licence=licence,
+        library="transformers" if merged else "peft",
+        tags=", ".join(
+            [policy.method, "pairloop"] if merged else [policy.method, "peft", "pairloop"]
+        ),
+        round=policy.round,
+        what=what,
+        policy=policy.id,
+        parent=f"`{policy.parent}`" if policy.parent else "nothing: this is the SFT model",
+        adapter_hash=f"`{policy.adapter_hash}`" if policy.adapter_hash else "none",
+        run=f"`{policy.run_id}`" if policy.run_id else "none",
+        check="Not checked against the policy: no answers with token ids were stored."
+        if error is None
+        else f"Loaded again, these files gave {checked} stored answers the policy's own "
+        f"log-probabilities, to {error:.1e} nats per token.",
     )
 
 

@@ -1,271 +1,274 @@
 """Settled pairs as a dataset folder others can load: Parquet, JSONL and a card.
 
 OUT/README.md                 card; its header tells `datasets` where the splits are
-OUT/data/train.parquet        prompt, chosen, rejected as conversations, votes, lineage
+OUT/data/train.parquet        the rows of the format asked for, one file per split
 OUT/data/validation.parquet
-OUT/judged/train.parquet      every judged pair with both answers, also ties and undecided ones
+OUT/judged/train.parquet      dpo and votes: every judged pair with both answers, also undecided ones
 OUT/jsonl/train.jsonl         the same rows, and OUT/jsonl/judged-train.jsonl
+OUT/votes/train.csv           votes: the same rows for spreadsheets
+OUT/disk/                     where asked for, the same rows for datasets.load_from_disk
+OUT/handoff/<tool>/           where asked for, files for another training tool
 """
 
-import json
-import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from storage.errors import ConflictError, NotReadyError
+from storage.errors import NotReadyError
 from storage.imports import imported_policies
+from storage.judgments import votes
 from storage.pairs import consensus_by_pair, pairs
 from storage.policies import policies
-from storage.prompts import prompts
-from storage.records import Split, Tier
+from storage.prompts import prompts, prompts_by_id
+from storage.records import LabelerKind, Pair, Purpose, Split, Strength, Tier, Verdict
+from storage.responses import responses_by_id
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from storage.tallies import model_votes
-from train.judged import JUDGED_SCHEMA, judged_rows
-from train.rows import TURNS, Row, export_row, identical, texts_of
-from train.triplets import JUDGE_PROBABILITY, Drop, build_triplets
-
-SCHEMA = pa.schema(
-    [
-        ("prompt", TURNS),
-        ("chosen", TURNS),
-        ("rejected", TURNS),
-        ("pair_id", pa.string()),
-        ("prompt_id", pa.string()),
-        ("chosen_id", pa.string()),
-        ("rejected_id", pa.string()),
-        ("votes", pa.int64()),
-        ("agreement", pa.float64()),
-        ("probability", pa.float64()),
-        ("weight", pa.float64()),
-        ("tier", pa.string()),
-        ("round", pa.int64()),
-        ("origin", pa.string()),
-        ("policy_id", pa.string()),
-        ("chosen_temperature", pa.float64()),
-        ("rejected_temperature", pa.float64()),
-        ("source", pa.string()),
-        ("tags", pa.list_(pa.string())),
-    ]
+from train.export_card import data_card
+from train.export_folder import new_folder, refuse_foreign, save_to_disk, write_csv, write_split
+from train.export_formats import (
+    KTO_SCHEMA,
+    RANKING_SCHEMA,
+    REWARD_SCHEMA,
+    Format,
+    both_bad_rows,
+    kto_rows,
+    ranking_rows,
+    reward_row,
 )
+from train.export_votes import VOTES_SCHEMA, vote_rows
+from train.handoff import Handoff, write_handoffs
+from train.judged import JUDGED_SCHEMA, judged_rows
+from train.rows import SCHEMA, Row, Texts, export_row, identical, texts_of
+from train.triplets import Built, Drop, Standing, build_triplets, standing_of
+
 SPLITS = (Split.TRAIN, Split.VALIDATION)
-MARK = "pairloop-export.json"  # says that a folder is an export and may be replaced by a new one
-
-TIERS = {
-    Tier.ADJUDICATED: "an adjudicator decided, having seen the votes and their reasons",
-    Tier.HUMAN_AGREED: "two or more people said so",
-    Tier.HUMAN_SINGLE: "one person said so",
-    Tier.JUDGE: "only language models judged it",
-    Tier.IMPORTED: "it came from elsewhere with its votes",
+SCHEMAS = {
+    Format.DPO: SCHEMA,
+    Format.KTO: KTO_SCHEMA,
+    Format.REWARD: REWARD_SCHEMA,
+    Format.RANKING: RANKING_SCHEMA,
+    Format.VOTES: VOTES_SCHEMA,
 }
+Rows = dict[str, list[Row]]
 
-CARD = """---
-configs:
-- config_name: default
-  data_files:
-{files}
-- config_name: judged
-  data_files:
-{judged_files}
-task_categories: [text-generation]
-tags: [preference, dpo, pairloop]
----
-# Human preferences on a policy's own answers
 
-{rows} preference pairs (`prompt`, `chosen`, `rejected` as conversations), made with pairloop:
-{origins}.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an export is to be.
 
-`load_dataset(FOLDER)` has the preferences; `load_dataset(FOLDER, "judged")` has every judged pair with
-both answers and its votes, also ties, "both bad" and pairs without a verdict.
+    judge_votes: pairs that only models judged give preferences too, of a tier of their own.
+    names: whether the people in votes keep their names. to_disk: also for load_from_disk.
+    licence: an identifier the Hub knows, for the card.
+    """
 
-| split | preferences | judged pairs |
-| --- | --- | --- |
-{splits}
-
-## How a preference was come by
-
-| tier | what it is | preferences |
-| --- | --- | --- |
-{tiers}
-
-`weight` is 2p - 1, p being `probability`: how much a label counts that is right with probability p.
-An uncertain preference counts less; none is deleted for it.
-
-## Agreement
-
-{agreement}
-
-## Left out
-
-{drops}
-
-## Lineage
-
-| round | policy | method | base model |
-| --- | --- | --- | --- |
-{lineage}
-
-## Columns
-
-`agreement` is the share of a pair's votes that chose the chosen answer. `probability` is how likely it
-is that the chosen answer is the better one, every vote being right as often as these people are
-(from how often two of them agree; 0.95 where an adjudicator decided, {judge} where only models judged).
-`origin` is `sampled` where both
-answers were sampled from the policy `policy_id`, and `imported` (round -1) where they came from
-elsewhere; then `policy_id` is where the chosen one came from. A prompt is in the same split in every round, by hash of its text.
-
-In `judged`, `first` and `second` are the two answers in an order that means nothing. `verdict` is
-`first`, `second`, `tie`, `both_bad`, or empty where there is none, and `reason` says why. People's votes are
-counted in `first_votes` to `both_bad_votes`, models' apart from them in `judge_first_votes` and so on.
-`adjudication_cause` says why people differed, where an adjudicator decided. `edits` are answers that
-people made better, `flags` what they flagged. Pairs of `purpose` evaluation compare policies on
-prompts of the split `test`: never train on them.
-"""
+    shape: Format = Format.DPO
+    judge_votes: bool = False
+    names: bool = False
+    to_disk: bool = False
+    licence: str = "unknown"
+    handoff: Handoff | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written."""
+    """What was written. left_out: by tool, the rows its reader would not read as they are."""
 
     folder: Path
-    rows: Mapping[str, int]  # preferences by split
-    judged: Mapping[str, int]  # judged pairs by split
+    rows: Mapping[str, int]  # by split
+    judged: Mapping[str, int]  # judged pairs by split, where the format has them
     drops: Counter[Drop]
+    left_out: Mapping[str, Mapping[str, int]]
 
 
-def export(store: Store, out: Path, *, agreement: str, judge_votes: bool = False) -> Exported:
-    """Write every settled preference to a new folder; an earlier export there is replaced.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Everything read of the store."""
 
-    agreement: a paragraph for the card. judge_votes: pairs that only models judged give preferences
-    too, of a tier of their own. Raises NotReadyError when nothing is settled and
+    pairs: Sequence[Pair]
+    built: Built
+    texts: Texts  # of the triplets
+    standings: Mapping[str, Standing | None]
+
+
+def export(store: Store, out: Path, *, agreement: str, wanted: Wanted | None = None) -> Exported:
+    """Write a format's rows to a new folder; an earlier export there is replaced.
+
+    agreement: a paragraph for the card. Raises NotReadyError when there is nothing to write and
     ConflictError when the folder holds something else.
     """
+    wanted = wanted or Wanted()
     out = out.resolve()
-    _refuse_foreign(out)
-    run = RunLog(store, RunKind.EXPORT, number=0, config={"out": str(out)})
-    everything = pairs(store)
-    built = build_triplets(
-        everything,
-        consensus_by_pair(store),
-        {p.id: p for p in prompts(store)},
-        run_id=run.run.id,
-        now=utc_now(),
-        models=model_votes(store),
-        judge_votes=judge_votes,
-    )
-    texts = texts_of(store, built.triplets)
-    rows = {
-        s.value: [export_row(t, texts) for t in built.of(s) if not identical(t, texts)]
-        for s in SPLITS
-    }
-    rows = {split: found for split, found in rows.items() if found}
-    if equal := sum(identical(t, texts) for t in built.triplets):
-        built.drops[Drop.IDENTICAL] = equal
+    refuse_foreign(out)
+    config: dict[str, object] = {"out": str(out), "format": wanted.shape.value}
+    run = RunLog(store, RunKind.EXPORT, number=0, config=config)
+    try:
+        done = _export(store, out, agreement, wanted, run.run.id)
+    except BaseException as error:
+        nothing = isinstance(error, NotReadyError)
+        run.event("nothing to export" if nothing else "export failed", status=RunStatus.FAILED)
+        raise
+    run.event(f"{sum(done.rows.values())} rows exported", progress=1.0, status=RunStatus.DONE)
+    return done
+
+
+def _export(store: Store, out: Path, agreement: str, wanted: Wanted, run_id: str) -> Exported:
+    found = _settled(store, wanted, run_id)
+    shape, drops = wanted.shape, found.built.drops
+    rows = _rows(store, found, wanted)
     if not rows:
-        why = ", ".join(f"{n} {reason.value}" for reason, n in built.drops.items()) or "no pairs"
-        run.event("nothing to export", status=RunStatus.FAILED)
+        why = ", ".join(f"{n} {reason.value}" for reason, n in drops.items()) or "no pairs"
+        what = "nobody judged a pair" if shape is Format.VOTES else "no pair is settled"
+        on = "" if shape is Format.VOTES else " on a preferred answer"
         raise NotReadyError(
-            f"There is nothing to export: no pair is settled on a preferred answer ({why}). "
+            f"There is nothing to export: {what}{on} ({why}). "
             "Collect judgments with `pairloop annotate`."
         )
-    judged = judged_rows(store, everything)
-    used = {r.policy_id for r in texts.responses.values()}
-    sources = [p for p in imported_policies(store) if p.id in used]
-    lineage = [
-        f"| {p.round} | `{p.id}` | {p.method} | {p.base_model} |"
-        for p in [*policies(store), *sources]
-    ]
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for split, found in rows.items():
-            _write(partial, "data", split, found, SCHEMA)
-        for split, found in judged.items():
-            _write(partial, "judged", split, found, JUDGED_SCHEMA)
-        card = _card(rows, judged, built.drops, agreement, lineage)
-        (partial / "README.md").write_text(card, encoding="utf-8")
-        mark = {"run_id": run.run.id, "rows": {s: len(found) for s, found in rows.items()}}
-        (partial / MARK).write_text(json.dumps(mark) + "\n", encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        run.event("export failed", status=RunStatus.FAILED)
-        raise
-    run.event(f"{sum(map(len, rows.values()))} pairs exported", progress=1.0, status=RunStatus.DONE)
-    counts = {split: len(found) for split, found in rows.items()}
+    judged: Rows = {}
+    if shape in (Format.DPO, Format.VOTES):
+        judged = judged_rows(store, found.pairs)
+    schema = SCHEMAS[shape]
+    counts = {split: len(made) for split, made in rows.items()}
+    left_out: Mapping[str, Mapping[str, int]] = {}
+    with new_folder(out, {"run_id": run_id, "format": shape.value, "rows": counts}) as folder:
+        for split, made in rows.items():
+            write_split(folder, "data", split, made, schema)
+            if shape is Format.VOTES:
+                write_csv(folder / "votes" / f"{split}.csv", made, schema.names)
+        for split, made in judged.items():
+            write_split(folder, "judged", split, made, JUDGED_SCHEMA)
+        if wanted.to_disk:
+            save_to_disk(folder, rows, schema)
+        card = data_card(
+            shape,
+            rows,
+            judged,
+            drops=drops,
+            agreement=agreement,
+            lineage=_lineage(store, rows),
+            licence=wanted.licence,
+            names=wanted.names,
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        if wanted.handoff is not None:
+            left_out = write_handoffs(folder, shape, rows, wanted.handoff)
     return Exported(
         folder=out,
         rows=counts,
-        judged={split: len(found) for split, found in judged.items()},
-        drops=built.drops,
+        judged={split: len(made) for split, made in judged.items()},
+        drops=drops,
+        left_out=left_out,
     )
 
 
-def _refuse_foreign(out: Path) -> None:
-    if out.exists() and not (out / MARK).is_file() and (out.is_file() or any(out.iterdir())):
-        raise ConflictError(
-            f"{out} exists and is no earlier export, so it is not overwritten. "
-            "Choose another folder, or remove it first."
-        )
-
-
-def _write(folder: Path, part: str, split: str, rows: list[Row], schema: pa.Schema) -> None:
-    for name in (part, "jsonl"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / part / f"{split}.parquet")
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    name = f"{split}.jsonl" if part == "data" else f"{part}-{split}.jsonl"
-    with (folder / "jsonl" / name).open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-
-
-def _origins(rows: Mapping[str, list[Row]]) -> str:
-    """Where the answers come from, for the card's first sentence."""
-    counts = Counter(str(row["origin"]) for found in rows.values() for row in found)
-    ours = "answers sampled from the policy itself, compared blind and side by side by people"
-    if not counts["imported"]:
-        return ours
-    theirs = "answers and judgments imported from elsewhere"
-    return f"{counts['sampled']} with {ours}, {counts['imported']} with {theirs}"
-
-
-def _card(
-    rows: Mapping[str, list[Row]],
-    judged: Mapping[str, list[Row]],
-    drops: Counter[Drop],
-    agreement: str,
-    lineage: list[str],
-) -> str:
-    tiers = Counter(str(row["tier"]) for found in rows.values() for row in found)
-    return CARD.format(
-        files=_files("data", rows),
-        judged_files=_files("judged", judged),
-        rows=sum(len(found) for found in rows.values()),
-        origins=_origins(rows),
-        splits="\n".join(
-            f"| {split.value} | {len(rows.get(split, []))} | {len(judged.get(split, []))} |"
-            for split in Split
-            if split in rows or split in judged
-        ),
-        tiers="\n".join(
-            f"| `{tier.value}` | {meaning} | {tiers[tier.value]} |"
-            for tier, meaning in TIERS.items()
-            if tiers[tier.value]
-        ),
-        judge=JUDGE_PROBABILITY,
-        agreement=agreement,
-        drops="\n".join(f"- {n} pairs: {reason.replace('_', ' ')}" for reason, n in drops.items())
-        or "Nothing.",
-        lineage="\n".join(lineage),
+def _settled(store: Store, wanted: Wanted, run_id: str) -> Settled:
+    everything, consensus, models = pairs(store), consensus_by_pair(store), model_votes(store)
+    built = build_triplets(
+        everything,
+        consensus,
+        {p.id: p for p in prompts(store)},
+        run_id=run_id,
+        now=utc_now(),
+        models=models,
+        judge_votes=wanted.judge_votes,
+    )
+    return Settled(
+        pairs=everything,
+        built=built,
+        texts=texts_of(store, built.triplets),
+        standings={
+            pair.id: standing_of(pair, consensus.get(pair.id), models.get(pair.id, {}))
+            for pair in everything
+        },
     )
 
 
-def _files(part: str, rows: Mapping[str, list[Row]]) -> str:
-    return "\n".join(f"  - split: {s}\n    path: {part}/{s}.parquet" for s in rows)
+def _rows(store: Store, found: Settled, wanted: Wanted) -> Rows:
+    """By split, without empty ones; what gives no row is counted among the drops."""
+    if wanted.shape is Format.VOTES:
+        found.built.drops.clear()  # every judgment is there, whatever became of its pair
+        return vote_rows(store, names=wanted.names)
+    built, texts = found.built, found.texts
+    if equal := sum(identical(t, texts) for t in built.triplets):
+        built.drops[Drop.IDENTICAL] = equal
+    kept = [t for t in built.triplets if not identical(t, texts)]
+    rows: Rows = {s.value: [] for s in SPLITS}
+    match wanted.shape:
+        case Format.DPO:
+            for t in kept:
+                rows[t.split].append(export_row(t, texts))
+        case Format.REWARD:
+            strengths = _strengths(store, found)
+            for t in kept:
+                rows[t.split].append(reward_row(t, texts, strengths.get(t.pair_id, [])))
+        case Format.KTO:
+            for t in kept:
+                rows[t.split].extend(kto_rows(t, texts))
+            _add_undecided(store, found, wanted, rows)
+        case Format.RANKING:
+            _add_undecided(store, found, wanted, rows)
+    return {split: made for split, made in rows.items() if made}
+
+
+def _add_undecided(store: Store, found: Settled, wanted: Wanted, rows: Rows) -> None:
+    """What ties and "both bad" are good for: signs for kto, half a win each for a ranking."""
+    verdict, drop = (
+        (Verdict.BOTH_BAD, Drop.BOTH_BAD) if wanted.shape is Format.KTO else (Verdict.TIE, Drop.TIE)
+    )
+    settled = [(p, s) for p in found.pairs if (s := found.standings[p.id]) and s.tier]
+    of = prompts_by_id(store, [p.prompt_id for p, _ in settled])
+    used = [
+        (pair, known)
+        for pair, known in settled
+        if pair.purpose is Purpose.TRAIN
+        and of[pair.prompt_id].split in SPLITS
+        and known.verdict is verdict
+        and (known.by_people or wanted.judge_votes)
+    ]
+    assert len(used) == found.built.drops[drop], "every pair is used or dropped"
+    del found.built.drops[drop]
+    if wanted.shape is Format.RANKING:
+        built = {t.pair_id for t in found.built.triplets if not identical(t, found.texts)}
+        used += [(pair, known) for pair, known in settled if pair.id in built]
+    ids = [i for pair, _ in used for i in (pair.first, pair.second)]
+    texts = Texts(prompts=of, responses=responses_by_id(store, ids))
+    if wanted.shape is Format.KTO:
+        for pair, known in used:
+            rows[of[pair.prompt_id].split].extend(both_bad_rows(pair, known, texts))
+        return
+    judged: dict[str, list[tuple[Pair, float]]] = {}
+    for pair, known in used:
+        judged.setdefault(pair.prompt_id, []).append((pair, known.probability_first))
+    for row in ranking_rows(judged, texts):
+        rows[of[str(row["prompt_id"])].split].append(row)
+
+
+def _strengths(store: Store, found: Settled) -> dict[str, list[Strength]]:
+    """By pair how much better those who voted for its verdict said that the answer is.
+
+    Of people, or of models where only they judged.
+    """
+    tiers = {t.pair_id: t.tier for t in found.built.triplets}
+    strengths: dict[str, list[Strength]] = {}
+    for vote in votes(store, purposes=[Purpose.TRAIN]).to_pylist():
+        known, tier = found.standings[vote["pair_id"]], tiers.get(vote["pair_id"])
+        for_it = known and known.verdict is not None and vote["verdict"] == known.verdict.value
+        by_model = vote["kind"] == LabelerKind.MODEL.value
+        if tier and for_it and vote["strength"] and by_model == (tier is Tier.JUDGE):
+            strengths.setdefault(vote["pair_id"], []).append(Strength(vote["strength"]))
+    return strengths
+
+
+def _lineage(store: Store, rows: Rows) -> list[str]:
+    names = ("policy_id", "rejected_policy_id")
+    made = [row for found in rows.values() for row in found]
+    used = {row[name] for row in made for name in names if name in row}
+    used |= {one for row in made for one in row.get("policy_ids", [])}  # type: ignore[attr-defined]
+    sources = [p for p in imported_policies(store) if p.id in used]
+    return [
+        f"| {p.round} | `{p.id}` | {p.method} | {p.base_model} |"
+        for p in [*policies(store), *sources]
+    ]

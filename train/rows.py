@@ -16,6 +16,36 @@ from storage.store import Store
 
 Row = dict[str, object]
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+IDS = pa.list_(pa.int32())
+SCHEMA = pa.schema(
+    [
+        ("prompt", TURNS),
+        ("chosen", TURNS),
+        ("rejected", TURNS),
+        ("pair_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("chosen_id", pa.string()),
+        ("rejected_id", pa.string()),
+        ("votes", pa.int64()),
+        ("agreement", pa.float64()),
+        ("probability", pa.float64()),
+        ("weight", pa.float64()),
+        ("tier", pa.string()),
+        ("round", pa.int64()),
+        ("origin", pa.string()),
+        ("policy_id", pa.string()),
+        ("rejected_policy_id", pa.string()),
+        ("chosen_temperature", pa.float64()),
+        ("rejected_temperature", pa.float64()),
+        ("source", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("prompt_ids", IDS),
+        ("chosen_ids", IDS),
+        ("rejected_ids", IDS),
+        ("chosen_logprob_sum", pa.float64()),
+        ("rejected_logprob_sum", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +80,11 @@ def training_row(triplet: Triplet, texts: Texts) -> Row:
 
 
 def export_row(triplet: Triplet, texts: Texts) -> Row:
-    """One row for other people: also votes, agreement and lineage. Flat, no missing values."""
+    """One row for other people: also votes, agreement, lineage and token ids.
+
+    Flat. Where the exact ids are not known of both answers, they are empty and the
+    log-probabilities missing; nothing else ever is.
+    """
     chosen, rejected = texts.responses[triplet.chosen], texts.responses[triplet.rejected]
     return training_row(triplet, texts) | {
         "prompt_id": triplet.prompt_id,
@@ -64,10 +98,25 @@ def export_row(triplet: Triplet, texts: Texts) -> Row:
         "round": triplet.round,
         "origin": "imported" if triplet.round == IMPORTED_ROUND else "sampled",
         "policy_id": chosen.policy_id,
+        "rejected_policy_id": rejected.policy_id,
         "chosen_temperature": chosen.temperature,
         "rejected_temperature": rejected.temperature,
         "source": texts.prompts[triplet.prompt_id].source,
         "tags": list(texts.prompts[triplet.prompt_id].tags),
+        **_tokens(chosen, rejected),
+    }
+
+
+def _tokens(chosen: Response, rejected: Response) -> Row:
+    """What the policy read and wrote, token by token, where both answers follow the same ids."""
+    same = chosen.prompt_token_ids == rejected.prompt_token_ids
+    known = same and chosen.prompt_token_ids and chosen.token_ids and rejected.token_ids
+    return {
+        "prompt_ids": list(chosen.prompt_token_ids or ()) if known else [],
+        "chosen_ids": list(chosen.token_ids or ()) if known else [],
+        "rejected_ids": list(rejected.token_ids or ()) if known else [],
+        "chosen_logprob_sum": chosen.logprob_sum if known else None,
+        "rejected_logprob_sum": rejected.logprob_sum if known else None,
     }
 
 

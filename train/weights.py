@@ -48,6 +48,15 @@ def open_model(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, A
     )
 
 
+def open_policy(policy: Weights) -> Any:
+    """The policy to answer, not to train, in the precision that its weights are kept in."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(policy.base_model, dtype="auto")
+    return model if policy.adapter is None else PeftModel.from_pretrained(model, policy.adapter)
+
+
 def _four_bits(config: TrainConfig) -> dict[str, Any]:
     if config.tuning is not Tuning.QLORA:
         return {}

@@ -31,8 +31,9 @@ from storage.records import LabelerKind, Message, Split, Verdict
 from storage.run_records import RunKind, RunStatus
 from storage.runs import runs
 from storage.store import Store
-from train.export import SCHEMA, export
+from train.export import Wanted, export
 from train.judged import JUDGED_SCHEMA
+from train.rows import SCHEMA
 from train.triplets import Drop
 
 F, S, T, B, SKIP = Verdict
@@ -188,7 +189,7 @@ def test_pairs_only_a_model_judged_are_a_tier_of_their_own_and_only_where_asked_
     store.append([make_judgment(pair, "model", S)])
     without = export(store, tmp_path / "out", agreement="")
     assert without.drops[Drop.JUDGE_ONLY] == 1
-    with_judge = export(store, tmp_path / "more", agreement="", judge_votes=True)
+    with_judge = export(store, tmp_path / "more", agreement="", wanted=Wanted(judge_votes=True))
     assert with_judge.drops[Drop.JUDGE_ONLY] == 0
     (row,) = [r for r in parquet(tmp_path / "more")["train"] if r["pair_id"] == pair.id]
     assert (row["tier"], row["chosen_id"], row["weight"]) == ("judge", pair.second, 0.5)
