@@ -2,7 +2,7 @@
 on the same pairs at the same rate and batch size: python -m benchmarks.train [--gpu]
 
 The plain script gives DPOTrainer the model's name, texts and a LoRA config. Both sides run in a
-process of their own, by turns; the first and the last step are left out of the seconds per step.
+process of their own, by turns, and pairloop also with pairs in the plain script's order; the first and the last step are left out of the seconds per step.
 On the CPU it is the bundled micro model on one thread; --gpu builds a Llama of about a billion
 random weights, where the held-out loss says only that both sides compute the same.
 """
@@ -21,7 +21,8 @@ from statistics import median
 from typing import Any
 
 MICRO = Path(__file__).parents[1] / "pairloop" / "demo" / "model"
-RATE, BATCH, RANK = 2e-4, 8, 16
+RATE, BATCH, RANK, SEED = 2e-4, 8, 16, 42  # the seed is TRL's default
+PLAIN, OURS, RANDOM = "plain TRL", "pairloop", "pairloop, pairs in TRL's order"
 WORDS = [
     "tea",
     "bread",
@@ -82,7 +83,14 @@ class Clock:
         }
 
 
-def ours(model: str, train: list[dict[str, Any]], held: list[dict[str, Any]], out: Path) -> Any:
+def ours(
+    model: str,
+    train: list[dict[str, Any]],
+    held: list[dict[str, Any]],
+    out: Path,
+    *,
+    grouped: bool,
+) -> Any:
     from datetime import datetime
 
     from transformers import AutoTokenizer
@@ -120,7 +128,12 @@ def ours(model: str, train: list[dict[str, Any]], held: list[dict[str, Any]], ou
     policy = Weights(policy_id="m1:policy", base_model=model, adapter=None)
     clock = Clock()
     config = TrainConfig(
-        learning_rate=RATE, batch_size=BATCH, device_batch_size=BATCH, lora_rank=RANK
+        learning_rate=RATE,
+        batch_size=BATCH,
+        device_batch_size=BATCH,
+        lora_rank=RANK,
+        group_by_length=grouped,
+        seed=SEED,
     )
     result = fit(
         Job(
@@ -188,8 +201,8 @@ def one(side: str, model: str, sizes: tuple[int, int], *, long: int) -> dict[str
     rows = pairs(sum(sizes), long=long)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = ours if side == "pairloop" else plain
-        found = run(model, rows[: sizes[0]], rows[sizes[0] :], Path(folder))
+        given = model, rows[: sizes[0]], rows[sizes[0] :], Path(folder)
+        found = plain(*given) if side == PLAIN else ours(*given, grouped=side == OURS)
     whole = time.perf_counter() - began
     on_host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak = torch.cuda.max_memory_allocated() if gpu else on_host
@@ -225,8 +238,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=160)
     parser.add_argument("--heldout", type=int, default=32)
     parser.add_argument("--longest", type=int, default=90, help="words of an answer")
-    parser.add_argument("--turns", type=int, default=2, help="of each side")
-    parser.add_argument("--side", choices=["pairloop", "plain TRL"], help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=int, default=1, help="of each side")
+    parser.add_argument("--side", choices=[PLAIN, OURS, RANDOM], help=argparse.SUPPRESS)
     parser.add_argument("--model", default=str(MICRO))
     given = parser.parse_args()
     if given.side:
@@ -235,7 +248,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         model = build_llama(Path(folder)) if given.gpu else given.model
-        found: dict[str, list[dict[str, float]]] = {"plain TRL": [], "pairloop": []}
+        found: dict[str, list[dict[str, float]]] = {PLAIN: [], OURS: [], RANDOM: []}
         for _ in range(given.turns):
             for side, results in found.items():
                 command = [sys.executable, "-m", "benchmarks.train", "--side", side]
