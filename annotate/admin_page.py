@@ -57,5 +57,5 @@ def build_admin_page(store: Store, config: AnnotateConfig, runner: RoundRunner, 
 
 
 _HEADER = """<header class="ad-top"><span class="ad-brand"><i></i><i></i>pairloop</span><h1>Admin</h1>
-<nav><a href="/label/">Label</a><a href="/docs">REST</a><a href="/account">Account</a>
+<nav><a href="/label/">Label</a><a href="/adjudicate/">Adjudicate</a><a href="/docs">REST</a><a href="/account">Account</a>
 <form method="post" action="/logout"><button>Sign out</button></form></nav></header>"""

@@ -1,7 +1,7 @@
 """The [generate] section of pairloop.toml."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,30 @@ class EngineName(StrEnum):
     AUTO = "auto"
     VLLM = "vllm"
     TRANSFORMERS = "transformers"
+    OPENAI = "openai"
+    RAY = "ray"
+
+
+class Server(BaseModel):
+    """The server that engine "openai" asks. Its key comes from PAIRLOOP_GENERATE_KEY."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    model: str = ""  # its name there, where that is not generate.model
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
+
+
+class RayCluster(BaseModel):
+    """The cluster that engine "ray" runs on, and what runs on each of its machines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    address: str | None = None  # None: RAY_ADDRESS, else this machine's cluster or a new one
+    actors: Annotated[int, Field(ge=1)] | None = None  # None: one per GPU, or per machine
+    engine: Literal[EngineName.AUTO, EngineName.VLLM, EngineName.TRANSFORMERS] = EngineName.AUTO
 
 
 class GenerateConfig(BaseModel):
@@ -23,6 +47,8 @@ class GenerateConfig(BaseModel):
 
     model: Annotated[str, Field(min_length=1)]  # the SFT model: a Hub id or a local path
     engine: EngineName = EngineName.AUTO
+    server: Server = Server()
+    ray: RayCluster = RayCluster()
     dtype: str = "auto"
     temperatures: Annotated[
         tuple[Annotated[float, Field(ge=0, le=2)], ...], Field(min_length=1)

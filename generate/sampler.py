@@ -4,12 +4,14 @@ Every engine (generate/*_engine.py) implements it, and one contract test runs on
 (tests/generate/test_engines.py).
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from generate.config import EngineName, GenerateConfig
+from storage.errors import ConfigurationError
 from storage.records import FinishReason, Message, Sampling
 
 
@@ -74,6 +76,20 @@ def vllm_installed() -> bool:
 
 def open_sampler(config: GenerateConfig, *, adapters: Sequence[Path]) -> Sampler:
     """The engine the config names, its model loaded; adapters: those that will be asked for."""
+    if config.data_parallel_size > 1 and config.engine in (EngineName.OPENAI, EngineName.RAY):
+        raise ConfigurationError(
+            f"generate.data_parallel_size is {config.data_parallel_size}, but it is for engines of "
+            "this machine alone. Set it to 1: with engine ray, generate.ray.actors says how many "
+            "engines there are; a server has its own setting."
+        )
+    if config.engine is EngineName.OPENAI:
+        from generate.openai_engine import KEY, OpenAISampler
+
+        return OpenAISampler(config, key=os.environ.get(KEY, ""))
+    if config.engine is EngineName.RAY:
+        from generate.ray_engine import RaySampler
+
+        return RaySampler(config, adapters=adapters)
     if config.data_parallel_size > 1:
         from generate.parallel_engine import ParallelSampler
 

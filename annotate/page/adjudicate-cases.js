@@ -21,6 +21,7 @@ let cases = [];
 let nextCases = null; // where the next page begins
 let place = 0; // of the case on the screen, or where it was
 let listTimer = null;
+let linked = new URLSearchParams(location.search).get("pair"); // the case a link leads to
 
 const casesPath = (skip) => "/api/adjudication/cases?count=100&show=" + filter + "&skip=" + skip;
 
@@ -39,6 +40,11 @@ async function loadCases() {
   cases = answer.items;
   nextCases = answer.next;
   paintCases(answer.counts);
+  if (!card && linked) {
+    const pair = linked;
+    linked = null;
+    await openCase(pair);
+  }
   if (!card && cases.length) await step(0);
   else if (!card) nothingOpen();
 }

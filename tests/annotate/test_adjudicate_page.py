@@ -96,8 +96,11 @@ def test_axe_finds_nothing_in_the_dark_and_on_a_phone(browser, labeling, width, 
     server = labeling(fill=fill_disputed, pairs=8, votes_per_pair=2)
     size = {"width": width, "height": 844}
     lead = Page(browser, server, name="lead", viewport=size, color_scheme=scheme)
-    lead.page.goto(f"{server.url}/adjudicate/")
+    cases = lead.page.request.get(f"{server.url}/api/adjudication/cases").json()["items"]
+    lead.page.goto(f"{server.url}/adjudicate/?pair={cases[2]['pair']}")
     phase(lead, "view")
+    here = lead.page.locator(".pj-cases [aria-current]")
+    assert here.get_attribute("data-case") == cases[2]["pair"]
     lead.key("3")
     phase(lead, "decide")
     wide = lead.page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -13,16 +13,9 @@ from judge_server import LAST, chat, judge_server, longer
 
 from annotate.config import Judge
 from annotate.judge import CUT_OFF, EMPTY, Conversation, request
-from annotate.judge_http import (
-    HUNG_UP,
-    LONGEST_WAIT,
-    NO_COMPLETION,
-    NO_CONNECTION,
-    TIMED_OUT,
-    HttpJudge,
-    retry_after,
-)
+from annotate.judge_http import NO_COMPLETION, HttpJudge
 from storage.errors import ConfigurationError, ModelError
+from storage.model_server import HUNG_UP, LONGEST_WAIT, NO_CONNECTION, TIMED_OUT, retry_after
 from storage.records import Message
 
 KEY = "sk-very-secret-1234567890"

@@ -105,6 +105,7 @@ def test_a_second_device_hears_by_heartbeat(browser, labeling):
     one.wait_saved()
     two.page.evaluate(LOOKED_AT)
     wait_for(lambda: two.prompt() != before)
+    assert [j.labeler for j in server.judged()] == ["ann"]
     two.close()
     one.close()
 
@@ -115,6 +116,10 @@ def test_a_closed_page_gives_its_pairs_back(browser, labeling):
     ann.page.goto("about:blank")
     bob = Page(browser, server, name="bob")
     wait_for(lambda: bob.text(".pl-count") == "0 judged, 3 to go")
+    for _ in range(3):
+        bob.press("1")
+    bob.wait_saved()
+    assert [j.labeler for j in server.judged()] == ["bob"] * 3
     bob.close()
     ann.context.close()
 
@@ -125,12 +130,14 @@ def test_paused_people_and_those_at_their_limit_are_told_why(browser, labeling):
     for _ in range(3):
         ann.press("1")
     ann.page.wait_for_selector("text=That's all for now")
+    assert len(server.judged()) == 3
     ann.close()
     bob = Page(browser, server, name="bob")
     change_settings(server.store, "bob", author="lead", paused=True)
     server.desk.refresh()
     bob.page.evaluate(LOOKED_AT)
     bob.page.wait_for_selector("text=You are paused")
+    assert not bob.page.is_visible(READY)
     change_settings(server.store, "bob", author="lead", paused=False)
     server.desk.refresh()
     bob.page.wait_for_selector(READY)

@@ -112,7 +112,7 @@ def test_an_edit_of_the_better_answer_is_sent_only_if_it_changed(browser, labeli
     ann.key("2")
     ann.page.click(".pl-edit summary")
     ann.press("Control+Enter")
-    ann.wait_saved()
+    wait_for(lambda: len(server.judged()) == 2)
     edits = [row.edited_text for row in server.judged()]
     assert edits[0].startswith(shown + " Better.")
     assert edits[1] == ""
@@ -169,4 +169,6 @@ def test_who_does_not_qualify_is_told_so(browser, labeling):
         ann.page.wait_for_selector('[data-dialog="feedback"][open]')
         ann.key("Enter")
     ann.page.wait_for_selector("text=Thank you for taking part")
+    assert not ann.page.is_visible(READY)
+    assert len(server.judged()) == 2  # and no other pair came
     ann.close()

@@ -68,13 +68,13 @@ def test_the_next_pair_does_not_wait_for_the_server(browser, labeling):
     ann.wait_saved()
 
     def late(route):
-        time.sleep(0.5)
+        time.sleep(4)
         route.continue_()
 
     ann.page.route("**/api/judgments", late)
     ann.page.wait_for_timeout(500)
     before = ann.prompt()
-    assert ann.page.evaluate(PAINTED, "2") < 400
+    assert ann.page.evaluate(PAINTED, "2") < 3000, "painted while the server still waits"
     assert ann.prompt() != before
     ann.wait_saved()
     ann.close()
@@ -97,18 +97,24 @@ LONG = "\n\n".join(
 )
 
 
-def test_a_very_long_answer_does_not_stall(browser, labeling):
-    ann = Page(browser, labeling(pairs=6, fill=filling(LONG, LONG + " The end.")))
-    ann.page.wait_for_timeout(1500)
+def fastest_paint(ann):
     took = []
     for _ in range(4):
         ann.page.wait_for_timeout(600)
         took.append(ann.page.evaluate(PAINTED, "2"))
-    assert min(took) < 250, took
-    start = time.monotonic()
+    return min(took)
+
+
+def test_a_very_long_answer_does_not_stall(browser, labeling):
+    """Two frames, as for a short one: waiting answers are drawn while the one before is read."""
+    short = Page(browser, labeling(pairs=6, fill=filling("One.", "Other.")))
+    usual = fastest_paint(short)
+    short.close()
+    ann = Page(browser, labeling(pairs=6, fill=filling(LONG, LONG + " The end.")))
+    ann.page.wait_for_timeout(1500)
+    assert fastest_paint(ann) < 10 * usual + 100
     ann.key("d")
     ann.page.wait_for_selector(".pl-toast >> text=Differences marked")
-    assert time.monotonic() - start < 5
     ann.key("d", "r")
     assert "Paragraph 2499" in ann.page.locator(NOW + "[data-side=left]").evaluate(
         "s => s.textContent"

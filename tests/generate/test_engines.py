@@ -1,4 +1,5 @@
-"""The engine contract: the same tests on transformers and, where it is installed, on vLLM."""
+"""The engine contract: the same tests on transformers and, where they are installed, on vLLM, on a
+server of it, and on a Ray cluster."""
 
 import math
 import re
@@ -28,11 +29,21 @@ QUESTIONS = ["What is tea?", "Give me a tip about bread.", "Tell me something ab
 
 @pytest.fixture(
     scope="module",
-    params=[EngineName.TRANSFORMERS, pytest.param(EngineName.VLLM, marks=pytest.mark.vllm)],
+    params=[
+        EngineName.TRANSFORMERS,
+        pytest.param(EngineName.VLLM, marks=pytest.mark.vllm),
+        pytest.param(EngineName.OPENAI, marks=[pytest.mark.vllm, pytest.mark.slow]),
+        pytest.param(EngineName.RAY, marks=[pytest.mark.ray, pytest.mark.slow]),
+    ],
 )
 def engine(request, micro_model, adapter):
-    config = GenerateConfig(model=micro_model, engine=request.param, dtype="float32")
-    opened = open_sampler(config, adapters=[adapter])
+    values = {"model": micro_model, "engine": request.param, "dtype": "float32"}
+    if request.param is EngineName.OPENAI:
+        values["server"] = {"url": request.getfixturevalue("vllm_server")}
+    if request.param is EngineName.RAY:
+        request.getfixturevalue("ray_cluster")
+        values["ray"] = {"actors": 1, "engine": "transformers"}
+    opened = open_sampler(GenerateConfig(**values), adapters=[adapter])
     yield opened
     opened.close()
 

@@ -8,7 +8,7 @@ from factories import NOW, make_pair, make_policy, make_prompt, make_response
 
 from generate.chat import load_tokenizer
 from storage.errors import NotReadyError
-from storage.records import FinishReason, Split, Triplet
+from storage.records import FinishReason, Split, Tier, Triplet
 from train import preflight
 from train.config import Loss, TrainConfig, Tuning
 from train.examples import answer_ids, examples_of, prompt_ids_of
@@ -64,6 +64,7 @@ def data_of(tokenizer, *, changes=None, texts=None, config=CONFIG, held=2, promp
                 probability=0.8,
                 agreement=1.0,
                 votes=2,
+                tier=Tier.HUMAN_AGREED,
                 round=0,
                 created_at=NOW,
             )
