@@ -150,6 +150,29 @@ def test_a_reward_model_that_was_saved_scores_as_it_did(run, micro_model, exampl
     assert result.heldout_accuracy == 1.0
 
 
+@pytest.mark.parametrize("run", [Method.KTO], indirect=True, ids=["kto"])
+def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, micro_model, examples):
+    method, _, _, straight = run
+    seen: list[float] = []
+
+    def named():
+        return {
+            "out": tmp_path / "out",
+            "on_log": lambda _step, _of, logged: seen.append(logged["loss"]),
+        }
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            job_of(tmp_path, micro_model, examples, config_of(method)),
+            stopping=lambda: len(seen) >= 1,
+            **named(),
+        )
+    assert 1 <= len(seen) < len(straight)
+    fit(job_of(tmp_path, micro_model, examples, config_of(method)), **named())
+
+    assert seen == pytest.approx([s["loss"] for s in straight], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
