@@ -17,15 +17,15 @@ from rapidfuzz.distance import Levenshtein
 
 from storage.intervals import wilson
 from storage.records import FinishReason, Prompt, Response, Triplet
-from train.config import EXPERIMENTAL, Loss, Method, TrainConfig, Tuning
+from train.config import EXPERIMENTAL, Method, TrainConfig
 from train.examples import Example, Single, end_ids, prompt_ids_of
 from train.rows import Texts
+from train.usual import steps_of, unusual
 
 EXAMPLES = 5  # ids told with each check
 NEAR = 0.05  # token edits per token below which two answers are nearly the same
 LENGTH_RATIO = (0.8, 1.25)  # of mean tokens, chosen over rejected
 DOMINATES = 0.5  # share of the votes of one labeler among three or more
-FEW_STEPS = 10
 
 
 class Light(StrEnum):
@@ -297,28 +297,10 @@ def on_policy(data: Data) -> Check:
 
 def settings(data: Data) -> Check:
     """Learning rate, beta and steps against what such training usually needs."""
-    config = data.config
-    low, high = (1e-7, 5e-6) if config.tuning is Tuning.FULL else (2e-6, 2e-4)
-    rows = len(data.train) + len(data.extra)
-    if config.method is Method.KTO:
-        rows = 2 * rows + len(data.singles)
-    steps = -(-rows // config.batch_size) * config.epochs
-    wrong = []
-    if not low <= config.learning_rate <= high:
-        kind = "full fine-tuning" if config.tuning is Tuning.FULL else "LoRA"
-        wrong.append(
-            f"train.learning_rate = {config.learning_rate:g} is outside the usual {low:g} to "
-            f"{high:g} of {kind}"
-        )
-    if config.loss is Loss.SIGMOID_NORM and config.beta < 1:
-        wrong.append(f"sigmoid_norm wants a beta of 2 to 10, train.beta is {config.beta:g}")
-    if config.method is Method.SIMPO and config.beta < 1:
-        wrong.append(f"simpo wants a beta of 2 to 10, train.beta is {config.beta:g}")
-    large = config.loss is Loss.SIGMOID_NORM or config.method is Method.SIMPO
-    if not large and config.beta > 1:
-        wrong.append(f"train.beta = {config.beta:g} holds the policy at its reference")
-    if steps < FEW_STEPS:
-        wrong.append(f"{steps:g} optimizer steps: lower train.batch_size or raise train.epochs")
+    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
+    rows = 2 * pairs + singles if data.config.method is Method.KTO else pairs
+    steps = steps_of(data.config, rows)
+    wrong = unusual(data.config, steps=steps)
     return Check(
         name="settings",
         light=Light.AMBER if wrong else Light.GREEN,
