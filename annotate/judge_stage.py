@@ -7,7 +7,7 @@ holds the conversation, the two answers and the rubric: neither policies nor peo
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -89,8 +89,11 @@ def plan(
     which: Which = Which.ALL,
     round_number: int | None = None,
     limit: int | None = None,
+    only: Collection[str] | None = None,
 ) -> Plan:
     """The pairs of a round (of the newest one without a number) that this judge has not judged.
+
+    only: ids of the pairs to choose from, in whatever round they are.
 
     They come in order of their ids, which are hashes: a limit takes a random sample, and always
     the same one. Raises ConflictError when the judge's name stands for something else.
@@ -113,8 +116,8 @@ def plan(
     if not pairs:
         raise NotReadyError("There are no pairs to judge. Make some with `pairloop generate`.")
     chosen_round = max(p.round for p in pairs) if round_number is None else round_number
-    of_round = [p for p in pairs if p.round == chosen_round]
-    if not of_round:
+    of_round = [p for p in pairs if (p.round == chosen_round if only is None else p.id in only)]
+    if not of_round and only is None:
         numbers = ", ".join(str(n) for n in sorted({p.round for p in pairs}))
         raise NotReadyError(f"Round {chosen_round} has no pairs. Rounds with pairs: {numbers}.")
     closed = {i for i, c in known.items() if c.closed}

@@ -97,7 +97,7 @@ def sample_missing(
     missing = [w for w in wanted if w.response_id not in have]
     groups: dict[str, list[Wanted]] = {}
     for one in missing:
-        groups.setdefault(_model_of(one.policy, workspace, config), []).append(one)
+        groups.setdefault(model_of(one.policy, workspace, config), []).append(one)
     for model, some in groups.items():
         using = config.model_copy(update={"model": model})
         _sample_with(
@@ -106,7 +106,7 @@ def sample_missing(
     return result
 
 
-def _model_of(policy: Policy, workspace: Path, config: GenerateConfig) -> str:
+def model_of(policy: Policy, workspace: Path, config: GenerateConfig) -> str:
     """The weights to load: the workspace's own where the policy was fully tuned."""
     whole = workspace / policy.base_model
     return str(whole) if policy.round > 0 and whole.is_dir() else config.model

@@ -3,18 +3,28 @@
 Killed at any moment and run again, they do only what the store does not have.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from generate.config import GenerateConfig
-from generate.pair_stage import form_comparisons, form_training_pairs
+from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
 from generate.plan import Plan, Wanted, estimate, plan
 from generate.sampling import Generated, Progress, sample_missing
 from storage.errors import ConfigurationError, NotReadyError
 from storage.policies import newest_policy, policies
 from storage.prompts import prompts
-from storage.records import Policy, Split
+from storage.records import Policy, Prompt, Split
 from storage.responses import mean_tokens, response_ids_of, sampling_speed
 from storage.store import Store, utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What comparing a policy came to: the answers it took, and the pairs by the other policy's id."""
+
+    sampled: Generated
+    pairs: Mapping[str, PairsMade]
 
 
 def current_policy(store: Store, config: GenerateConfig) -> Policy:
@@ -93,25 +103,34 @@ def compare(
     config: GenerateConfig,
     *,
     policy: Policy,
-    against: Policy,
+    against: Sequence[Policy],
     samples: int,
     progress: Progress | None = None,
-) -> Generated:
-    """Blind evaluation pairs: both policies answer the test prompts under the same settings."""
+) -> Compared:
+    """Blind evaluation pairs: all of them answer the test prompts under the same settings."""
+    chosen = heldout_prompts(store)
+    # A prompt's answers of all policies stand side by side and go through one engine.
+    wanted = [
+        want
+        for prompt in chosen
+        for one in (policy, *against)
+        for want in plan([prompt], one, config, samples=samples)
+    ]
+    sampled = sample_missing(store, workspace, config, wanted, progress=progress)
+    ids = {w.response_id for w in wanted}
+    pairs = {
+        other.id: form_comparisons(store, policy, other, config, response_ids=ids)
+        for other in against
+    }
+    return Compared(sampled=sampled, pairs=pairs)
+
+
+def heldout_prompts(store: Store) -> list[Prompt]:
+    """What policies are compared on; raises NotReadyError when there is nothing."""
     chosen = [p for p in prompts(store) if p.split is Split.TEST]
     if not chosen:
         raise NotReadyError(
             "There are no test prompts to compare policies on. Raise generate.test_share before "
             "adding prompts, or add more prompts."
         )
-    # A prompt's answers of both policies stand side by side and go through one engine.
-    wanted = [
-        want
-        for prompt in chosen
-        for one in (policy, against)
-        for want in plan([prompt], one, config, samples=samples)
-    ]
-    result = sample_missing(store, workspace, config, wanted, progress=progress)
-    ids = {w.response_id for w in wanted}
-    result.take(form_comparisons(store, policy, against, config, response_ids=ids))
-    return result
+    return chosen

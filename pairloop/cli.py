@@ -11,6 +11,7 @@ import typer
 from pairloop import (
     commands_agreement,
     commands_data,
+    commands_evaluate,
     commands_import,
     commands_judge,
     commands_loop,
@@ -33,6 +34,7 @@ commands_import.register(app)
 commands_team.register(app)
 commands_loop.register(app)
 commands_train.register(app)
+commands_evaluate.register(app)
 commands_judge.register(app)
 
 

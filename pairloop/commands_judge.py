@@ -1,7 +1,6 @@
 """`pairloop judge`: a language model as one more labeler."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +10,7 @@ from annotate.judge import Which
 from pairloop.options import Json, WorkspaceDir
 
 if TYPE_CHECKING:
-    from annotate.judge import Asker
     from annotate.judge_stage import Judged, Plan
-    from pairloop.workspace import Workspace
-
-KEY = "PAIRLOOP_JUDGE_KEY"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +35,7 @@ def judge(
 ) -> None:
     """Let a language model compare pairs, each in both orders, as one more labeler."""
     from annotate import judge_stage as stage
+    from pairloop.judging import asked_model, open_judge
     from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
 
@@ -49,7 +45,7 @@ def judge(
         todo = stage.plan(
             store,
             config,
-            model=config.model or (space.generate.model if config.url is None else ""),
+            model=asked_model(space, config),
             rubric=stage.rubric_in_force(store, space.guidelines),
             which=pairs,
             round_number=round_number,
@@ -60,27 +56,10 @@ def judge(
             return
         result = stage.Judged(wanted=0)
         if todo.pairs:
-            asker = _open(space)
+            asker = open_judge(space, config)
             with progress_bar("Judging") as tick:
                 result = stage.judge(store, config, todo, asker, progress=tick)
     _say(todo, result, as_json=as_json)
-
-
-def _open(space: "Workspace") -> "Asker":
-    """The model the configuration names, ready to be asked."""
-    config = space.annotate.judge
-    if config.url is not None:
-        from annotate.judge_http import HttpJudge
-
-        return HttpJudge(config, key=os.environ.get(KEY, ""))
-    from pairloop.judge_local import LocalJudge
-
-    generate = space.generate
-    if config.model:
-        inside = space.root / config.model
-        model = str(inside) if inside.is_dir() else config.model
-        generate = generate.model_copy(update={"model": model})
-    return LocalJudge(generate, max_tokens=config.max_tokens)
 
 
 def _say_plan(todo: "Plan", tokens: int, *, as_json: bool) -> None:

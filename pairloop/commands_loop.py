@@ -1,8 +1,7 @@
-"""The verbs of the loop: generate, annotate, train, evaluate, demo."""
+"""Verbs of the loop: generate, annotate, demo."""
 
-import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the front door."""
     app.command("generate")(generate)
     app.command("annotate")(annotate)
-    app.command("evaluate")(evaluate)
     app.command("demo")(demo)
 
 
@@ -102,62 +100,6 @@ def annotate(
     space = open_workspace(workspace)
     changed = {k: v for k, v in (("host", host), ("port", port)) if v is not None}
     serve(space, config=space.annotate.model_copy(update=changed), logins=login or [])
-
-
-def evaluate(
-    *,
-    workspace: WorkspaceDir = Path(),
-    policy: Annotated[str, typer.Option(help="latest, sft, round-N or a policy id.")] = "latest",
-    against: Annotated[str, typer.Option(help="sft, latest, round-N or a policy id.")] = "sft",
-    samples: Annotated[
-        int, typer.Option(min=1, help="Answers per test prompt and temperature.")
-    ] = 1,
-    as_json: Json = False,
-) -> None:
-    """Put two policies' answers to the test prompts before people, blind; report the win rate."""
-    from generate import stage
-    from pairloop.report import counted, sampling_bar
-    from pairloop.workspace import open_workspace
-    from storage.errors import ConfigurationError
-    from storage.policies import find_policy
-    from storage.summaries import evaluation_outcomes
-    from train.evaluate import win_rate
-
-    space = open_workspace(workspace)
-    with space.store() as store:
-        ours, theirs = find_policy(store, policy), find_policy(store, against)
-        if ours.id == theirs.id:
-            raise ConfigurationError(
-                f"--policy {policy} and --against {against} are the same policy. "
-                "Train one first with `pairloop train`, or name two different ones."
-            )
-        with sampling_bar("Sampling") as tick:
-            made = stage.compare(
-                store,
-                space.root,
-                space.generate,
-                policy=ours,
-                against=theirs,
-                samples=samples,
-                progress=tick,
-            )
-        rate = win_rate(evaluation_outcomes(store), policy=ours.id, against=theirs.id)
-    settled = rate.comparisons
-    if as_json:
-        found = asdict(rate) if settled else None
-        print(json.dumps({"pairs": made.all_pairs, "new_pairs": made.new_pairs, "win_rate": found}))
-        return
-    print(f"Left out: {counted(made.drops)}.")
-    if settled:
-        print(
-            f"Round {ours.round} against round {theirs.round}: {rate.wins} won, {rate.ties} tied, "
-            f"{rate.losses} lost; win rate {100 * rate.value:.1f} % "
-            f"(95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f}, {rate.prompts} prompts)."
-        )
-    print(
-        f"{made.all_pairs} comparisons ({made.new_pairs} new), {settled} of them settled. "
-        "Next: pairloop annotate, then pairloop evaluate again for the win rate"
-    )
 
 
 def demo(

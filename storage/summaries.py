@@ -1,6 +1,6 @@
 """The state of the loop, round by round, aggregated in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,13 +30,15 @@ class RoundSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One settled comparison of two policies."""
+    """One comparison of two policies: what people settled, or what one model said."""
 
     pair_id: str
     prompt_id: str
     first_policy: str
     second_policy: str
     verdict: str
+    first_chars: int
+    second_chars: int
 
 
 class Phase(StrEnum):
@@ -77,17 +79,34 @@ def round_summaries(store: Store) -> list[RoundSummary]:
 
 
 def evaluation_outcomes(store: Store) -> list[Outcome]:
-    """Every settled comparison of two policies."""
-    return [
-        Outcome(
-            pair_id=str(row["pair_id"]),
-            prompt_id=str(row["prompt_id"]),
-            first_policy=str(row["first_policy"]),
-            second_policy=str(row["second_policy"]),
-            verdict=str(row["verdict"]),
-        )
-        for row in store.query("evaluation_outcomes")
-    ]
+    """Every comparison of two policies that people have settled."""
+    return [_outcome(row) for row in store.query("evaluation_outcomes")]
+
+
+def comparison_ids(store: Store, *, policy: str, against: str) -> set[str]:
+    """The pairs in which two policies (ids) meet to be compared, judged or not."""
+    rows = store.query("comparison_ids", policy=policy, against=against)
+    return {str(row["id"]) for row in rows}
+
+
+def judged_outcomes(store: Store) -> dict[str, list[Outcome]]:
+    """Every comparison of two policies that a model has judged, by the model's labeler name."""
+    found: dict[str, list[Outcome]] = {}
+    for row in store.query("evaluation_judgments"):
+        found.setdefault(str(row["labeler"]), []).append(_outcome(row))
+    return found
+
+
+def _outcome(row: Mapping[str, object]) -> Outcome:
+    return Outcome(
+        pair_id=str(row["pair_id"]),
+        prompt_id=str(row["prompt_id"]),
+        first_policy=str(row["first_policy"]),
+        second_policy=str(row["second_policy"]),
+        verdict=str(row["verdict"]),
+        first_chars=int(str(row["first_chars"])),
+        second_chars=int(str(row["second_chars"])),
+    )
 
 
 def table_counts(store: Store) -> dict[str, int]:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from annotate.desk import Desk
 from annotate.rounds import RoundRunner
 from annotate.tokens import create_token
 
+_ADDRESSES = count()
 ORIGIN = "http://testserver"
 
 
@@ -82,8 +84,9 @@ def listening(app, port: int = 0):
 
 
 def sign_in(address: str, name: str, password: str = PASSWORD) -> httpx.Client:
-    """A browser that is signed in."""
-    client = httpx.Client(base_url=address, follow_redirects=False, timeout=30)
+    """A browser that is signed in; behind a trusted proxy, each has an address of its own."""
+    seen_from = {"X-Forwarded-For": f"10.0.{next(_ADDRESSES) // 250}.{next(_ADDRESSES) % 250 + 1}"}
+    client = httpx.Client(base_url=address, headers=seen_from, follow_redirects=False, timeout=30)
     answer = client.post("/login", data={"name": name, "password": password})
     assert answer.status_code == 303, answer.text
     return client

@@ -74,7 +74,8 @@ select
     f.policy_id as first_policy,
     s.policy_id as second_policy,
     c.verdict,
-    c.probability_first
+    length(f.text) as first_chars,
+    length(s.text) as second_chars
 from pairs as p
 inner join consensus as c on c.pair_id = p.id
 inner join responses as f on f.id = p."first"
@@ -83,6 +84,40 @@ where p.purpose = 'evaluation'
     and c.settled
     and c.verdict is not null
 order by p.id;
+
+-- name: comparison_ids
+-- The pairs in which two policies meet to be compared.
+select p.id
+from pairs as p
+inner join responses as f on f.id = p."first"
+inner join responses as s on s.id = p."second"
+where p.purpose = 'evaluation'
+    and (
+        (f.policy_id = $policy and s.policy_id = $against)
+        or (f.policy_id = $against and s.policy_id = $policy)
+    )
+order by p.id;
+
+-- name: evaluation_judgments
+-- Every model's counting judgment on a comparison of two policies, in stored order.
+select
+    j.labeler,
+    p.id as pair_id,
+    p.prompt_id,
+    f.policy_id as first_policy,
+    s.policy_id as second_policy,
+    j.verdict,
+    length(f.text) as first_chars,
+    length(s.text) as second_chars
+from judgments as j
+inner join labelers as l on l.name = j.labeler
+inner join pairs as p on p.id = j.pair_id
+inner join responses as f on f.id = p."first"
+inner join responses as s on s.id = p."second"
+where l.kind = 'model'
+    and p.purpose = 'evaluation'
+    and j.verdict <> 'skip'
+order by j.labeler, p.id;
 
 -- name: table_counts
 -- Rows stored, by kind.

@@ -83,7 +83,8 @@ class Live:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("roles"))
+    # Every route's callers try to sign in, too: from one address they would soon be too many.
+    server = Server(tmp_path_factory.mktemp("roles"), trusted_proxies=("127.0.0.1",))
     add_labeler(server.store, "jo", password=PASSWORD, role=Role.ADJUDICATOR)
     add_labeler(server.store, "dee", password=PASSWORD, role=Role.ADMIN)
     with listening(server.app) as address:

@@ -348,9 +348,9 @@ def test_a_fully_tuned_policy_is_sampled_from_its_own_weights(tmp_path, micro_mo
             1, parent=sft, base_model="policies/round-1", adapter=None, adapter_hash="f" * 64
         )
         store.append([tuned])
-        made = stage.compare(store, tmp_path, config, policy=tuned, against=sft, samples=1)
+        made = stage.compare(store, tmp_path, config, policy=tuned, against=[sft], samples=1)
         answers = {p.id: responses_of(store, p.id) for p in (sft, tuned)}
 
-    assert made.sampled == 8
+    assert made.sampled.sampled == 8
     assert [len(found) for found in answers.values()] == [4, 4]
-    assert made.finish_reasons.total() == 8
+    assert made.sampled.finish_reasons.total() == 8

@@ -78,11 +78,15 @@ words = st.lists(texts, max_size=3).map(tuple)
 def values_of(hint: object) -> st.SearchStrategy:
     """Anything a field of this type may hold."""
     if get_origin(hint) is UnionType:
-        return st.one_of(*(values_of(kind) for kind in get_args(hint)))
+        # What may be missing is never empty: an empty list is how older versions said "missing".
+        return st.one_of(*(values_of(kind).filter(lambda v: v != ()) for kind in get_args(hint)))
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
         if item is int:
             return st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple)
+        if item is float:
+            numbers = st.floats(allow_nan=False, width=32)
+            return st.lists(numbers, max_size=4).map(tuple)
         if item is Message:
             turn = st.builds(lambda r, c: Message(role=r, content=c), texts, texts)
             return st.lists(turn, min_size=1, max_size=3).map(tuple)
@@ -175,7 +179,7 @@ OF_NOTHING = {
         key: ["nobody"]
         for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
     },
-    **dict.fromkeys(["count", "skip", "part"], 0),
+    **dict.fromkeys(["count", "skip", "part", "max_tokens"], 0),
     **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
@@ -187,6 +191,7 @@ OF_NOTHING = {
 ABOUT_ALL = {
     "imported_summary",
     "judged_texts",
+    "mean_answer_tokens",
     "pairs_by_standing",
     "people_tallies",
     "votes_between",

@@ -20,13 +20,22 @@ US, THEM, OTHER = "m1:us", "m1:them", "m1:other"
 F, S, T, B = (v.value for v in Verdict if v is not Verdict.SKIP)
 
 
-def outcome(verdict: str, *, prompt: object = 0, first: str = US, second: str = THEM) -> Outcome:
+def outcome(
+    verdict: str,
+    *,
+    prompt: object = 0,
+    first: str = US,
+    second: str = THEM,
+    chars: tuple[int, int] = (10, 10),
+) -> Outcome:
     return Outcome(
         pair_id=f"c1:{prompt}",
         prompt_id=f"p1:{prompt}",
         first_policy=first,
         second_policy=second,
         verdict=verdict,
+        first_chars=chars[0],
+        second_chars=chars[1],
     )
 
 
