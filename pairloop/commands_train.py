@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,6 +93,9 @@ def _checked(
     if all(c.light is not Light.RED for c in checks):
         ready = prepare(gathered.job)
         checks += model_checks(gathered.job, ready.reference, dry_step(ready))
+        for made in (gathered.job.work, gathered.job.work.parent):
+            with suppress(OSError):  # a trainer makes its folder; one with checkpoints stays
+                made.rmdir()
     return checks
 
 
