@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +36,7 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train the next policy from the newest one's settled pairs (DPO on a LoRA adapter)."""
+    """Train the next policy from the newest one's settled pairs, as [train] in pairloop.toml says."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
     from annotate.settings import in_force
@@ -92,6 +93,9 @@ def _checked(
     if all(c.light is not Light.RED for c in checks):
         ready = prepare(gathered.job)
         checks += model_checks(gathered.job, ready.reference, dry_step(ready))
+        for made in (gathered.job.work, gathered.job.work.parent):
+            with suppress(OSError):  # a trainer makes its folder; one with checkpoints stays
+                made.rmdir()
     return checks
 
 
@@ -99,7 +103,9 @@ def _say_plan(plan: "Plan") -> None:
     training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
     print(
         f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
-        f"left out: {counted(plan.built.drops)}. Next: pairloop train --check, or pairloop train"
+        + (f"{len(plan.built.unpaired)} pairs alike, " if plan.built.unpaired else "")
+        + (f"{len(plan.edits)} edited answers, " if plan.edits else "")
+        + f"left out: {counted(plan.built.drops)}. Next: pairloop train --check, or pairloop train"
     )
 
 
@@ -140,8 +146,8 @@ def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
         print(
             json.dumps(
                 {
-                    "round": result.policy.round,
-                    "policy": result.policy.id,
+                    "round": result.round,
+                    "policy": result.policy.id if result.policy else None,
                     "folder": str(result.folder),
                     "triplets": result.triplets,
                     "heldout": result.heldout,
@@ -154,8 +160,14 @@ def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
         return
     accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
     print(f"Left out: {counted(result.drops)}.")
+    if result.policy is None:
+        print(
+            f"Trained a reward model on {result.triplets} triplets to {result.folder}; it is right "
+            f"in {accuracy_text} of {result.heldout} held-out pairs. The policy is as it was."
+        )
+        return
     print(
-        f"Trained round {result.policy.round} on {result.triplets} triplets to {result.folder}; "
+        f"Trained round {result.round} on {result.triplets} triplets to {result.folder}; "
         f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
         "Next: pairloop generate, or pairloop evaluate"
     )

@@ -8,12 +8,12 @@ from storage.records import Policy
 CARD = """---
 base_model: {base_model}
 library_name: peft
-tags: [dpo, trl, peft, pairloop]
+tags: [{method}, trl, peft, pairloop]
 ---
-# Policy of round {round}
+# {title}
 
-A LoRA adapter of `{base_model}`, trained with DPO on human preferences between this model's own
-answers by pairloop.
+Weights on `{base_model}`, trained with {named} on human preferences between this model's own answers
+by pairloop.
 
 | | |
 | --- | --- |
@@ -24,7 +24,7 @@ answers by pairloop.
 | loss, first and last step | {losses} |
 | run | `{run_id}` |
 
-Reference: the policy trained from, as it was. Settings, library versions and the whole training
+Reference: {reference}. Settings, library versions and the whole training
 history are in `run.json`; `report.html` shows curves, held-out rewards, slices, labels worth a
 second look and answers before and after; `rewards.parquet` holds the implicit rewards.
 
@@ -36,6 +36,7 @@ def model_card(report: dict[str, Any]) -> str:
     """README.md of policies/round-N."""
     history = report["history"]
     accuracy = report["heldout_accuracy"]
+    scores_only = report["method"] == "reward"
     return CARD.format(
         base_model=report["base_model"],
         round=report["round"],
@@ -48,6 +49,12 @@ def model_card(report: dict[str, Any]) -> str:
         losses=f"{history[0]['loss']:.4f}, {history[-1]['loss']:.4f}" if history else "none",
         run_id=report["run_id"],
         plot="loss.png",
+        method=report["method"],
+        named="a reward loss" if scores_only else str(report["method"]).upper(),
+        title=f"Reward model of round {report['round'] - 1}"
+        if scores_only
+        else f"Policy of round {report['round']}",
+        reference=report["reference"]["policy"] or "none, this method has none",
     )
 
 

@@ -1,5 +1,6 @@
 """The checks that need the model: the reference, the first step, and what a run will cost."""
 
+from train.config import Method
 from train.dry_step import DryStep, wrong_start
 from train.preflight import Check, Light
 from train.prepare import Job
@@ -8,9 +9,13 @@ from train.reference import MAX_BIAS, MAX_SPREAD, Reference, Source
 BACKWARD_SHARE = 1.1  # of the dry step's seconds: with the optimizer's update
 
 
-def model_checks(job: Job, reference: Reference, first: DryStep) -> list[Check]:
+def model_checks(job: Job, reference: Reference | None, first: DryStep) -> list[Check]:
     """What was seen with the model loaded."""
-    return [_reference(job, reference), _first_step(first), _cost(job, first)]
+    return [
+        *([] if reference is None else [_reference(job, reference)]),
+        _first_step(first),
+        _cost(job, first),
+    ]
 
 
 def _reference(job: Job, found: Reference) -> Check:
@@ -47,10 +52,9 @@ def _first_step(first: DryStep) -> Check:
             finding=wrong_start(first),
             fix="Train from the policy that sampled these answers.",
         )
-    finding = (
-        f"loss {first.loss:.4f} and margin {first.margin:.4f} before the first step, as they "
-        "should be"
-    )
+    seen = f"loss {first.loss:.4f}"
+    seen += "" if first.margin is None else f" and margin {first.margin:.4f}"
+    finding = f"{seen} before the first step, as should be"
     return Check(name="first step", light=Light.GREEN, count=0, finding=finding)
 
 
@@ -68,7 +72,9 @@ def _cost(job: Job, first: DryStep) -> Check:
 
 def hours_of(job: Job, first: DryStep) -> float:
     """How long the training steps will take, from the dry step's seconds per token."""
-    tokens = sum(len(ids) for e in job.examples for ids in e.sequences())
+    sides = 1 if job.config.method is Method.SFT else 2
+    tokens = sum(len(ids) for e in job.examples for ids in e.sequences()[:sides])
+    tokens += sum(s.length for s in job.singles)
     return job.config.epochs * tokens * first.seconds * BACKWARD_SHARE / first.tokens / 3600
 
 

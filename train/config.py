@@ -1,15 +1,45 @@
 """The [train] section of pairloop.toml."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MAX_FLIP_RATE = 0.49  # the robust loss divides by 1 - 2 * flip rate
 
 
+class Method(StrEnum):
+    """What is made of the settled pairs."""
+
+    DPO = "dpo"
+    KTO = "kto"  # each answer by itself: wanted or not
+    SFT = "sft"  # the chosen answers alone
+    REWARD = "reward"  # a model that scores answers, not a policy
+    SIMPO = "simpo"
+    ORPO = "orpo"
+
+
+EXPERIMENTAL = (Method.SIMPO, Method.ORPO)  # in trl.experimental
+WITH_REFERENCE = (Method.DPO, Method.KTO)
+
+
+class Ties(StrEnum):
+    """What KTO makes of the answers of a tie."""
+
+    LEAVE_OUT = "leave_out"
+    DESIRABLE = "desirable"  # where people call a tie between two good answers
+
+
+class BothBad(StrEnum):
+    """What KTO makes of two answers of which neither is acceptable."""
+
+    LEAVE_OUT = "leave_out"
+    UNDESIRABLE = "undesirable"
+
+
 class Loss(StrEnum):
-    """Which preference loss is trained."""
+    """Which preference loss DPO trains."""
 
     SIGMOID = "sigmoid"
     SIGMOID_NORM = "sigmoid_norm"
@@ -38,11 +68,31 @@ class Start(StrEnum):
 PREVIOUS, SFT = "previous", "sft"  # references by name; anything else is a policy id or round-N
 
 
+SIMPO_BETA = 2.0
+
+_ONLY: dict[str, tuple[Method, ...]] = {
+    "loss": (Method.DPO,),
+    "flip_rate": (Method.DPO,),
+    "soft_labels": (Method.DPO,),
+    "pair_weights": (Method.DPO,),
+    "sft_weight": (Method.DPO,),
+    "reference": WITH_REFERENCE,
+    "beta": (*WITH_REFERENCE, Method.SIMPO, Method.ORPO),
+    "ties": (Method.KTO,),
+    "both_bad": (Method.KTO,),
+    "desirable_weight": (Method.KTO,),
+    "undesirable_weight": (Method.KTO,),
+    "simpo_gamma": (Method.SIMPO,),
+    "strength_margin": (Method.REWARD,),
+}
+
+
 class TrainConfig(BaseModel):
     """How settled pairs become the next policy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    method: Method = Method.DPO
     loss: Loss = Loss.SIGMOID
     beta: Annotated[float, Field(gt=0)] = 0.1
     flip_rate: Annotated[float | None, Field(ge=0, le=MAX_FLIP_RATE)] = (
@@ -53,13 +103,20 @@ class TrainConfig(BaseModel):
     sft_weight: Annotated[float, Field(ge=0)] = (
         0.0  # of the chosen answers' own loss, added to DPO's
     )
+    edits: bool = False  # edited > chosen > rejected, where a labeler edited the winner
+    ties: Ties = Ties.LEAVE_OUT  # for kto
+    both_bad: BothBad = BothBad.LEAVE_OUT  # for kto
+    desirable_weight: Annotated[float | None, Field(gt=0)] = None  # for kto; None: balanced
+    undesirable_weight: Annotated[float | None, Field(gt=0)] = None  # for kto; None: balanced
+    simpo_gamma: Annotated[float, Field(ge=0)] = 1.0  # target margin, in units of the loss
+    strength_margin: bool = True  # reward: clearer preferences are set further apart
     tuning: Tuning = Tuning.LORA
     start: Start = Start.CONTINUE
     reference: str = PREVIOUS
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # LoRA on a model of billions
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Annotated[int, Field(ge=1)] = 32  # pairs per optimizer step
-    device_batch_size: Annotated[int, Field(ge=1)] = 8  # pairs on the device at once
+    batch_size: Annotated[int, Field(ge=1)] = 32  # pairs (kto: answers) per optimizer step
+    device_batch_size: Annotated[int, Field(ge=1)] = 8  # pairs (kto: answers) at once
     group_by_length: bool = True  # pairs of like length share a batch: less padding
     max_length: Annotated[int, Field(ge=2)] = 2048  # tokens of prompt and answer; longer is refused
     lora_rank: Annotated[int, Field(ge=1, le=64)] = 16
@@ -72,9 +129,35 @@ class TrainConfig(BaseModel):
     price_per_hour: Annotated[float | None, Field(ge=0)] = None  # of the machine, for the estimate
     seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, given: Any) -> Any:
+        """SimPO's beta is of another size: 2 to 10 (Meng et al. 2024, table 8)."""
+        if isinstance(given, Mapping) and given.get("method") == Method.SIMPO:
+            return {"beta": SIMPO_BETA} | dict(given)
+        return given
+
+    @model_validator(mode="after")
+    def _of_the_method(self) -> "TrainConfig":
+        fields = type(self).model_fields
+        for name in sorted(self.model_fields_set & _ONLY.keys()):
+            if self.method not in _ONLY[name] and getattr(self, name) != fields[name].default:
+                those = " or ".join(f'"{m.value}"' for m in _ONLY[name])
+                raise ValueError(
+                    f'{name} is not used by method = "{self.method.value}", only by {those}: take '
+                    f"{name} out, or set method = {those}"
+                )
+        if self.method is Method.KTO and min(self.device_batch_size, self.batch_size) < 2:
+            raise ValueError(
+                'method = "kto" compares the answers of a batch with each other: set '
+                "device_batch_size and batch_size to 2 or more"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fits(self) -> "TrainConfig":
-        if self.start is Start.FRESH and self.reference != SFT:
+        needs_reference = self.method in WITH_REFERENCE
+        if self.start is Start.FRESH and needs_reference and self.reference != SFT:
             raise ValueError(
                 'start = "fresh" trains a new adapter on the base model, so its reference is that '
                 'model: set reference = "sft" too'

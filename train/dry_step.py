@@ -3,13 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from train.config import Method, TrainConfig
 from train.examples import Example
 from train.prepare import Prepared
 from train.reference import Reference, scorer
 from train.weights import starts_equal
 
 TOLERANCE = 1e-3  # of the loss and the margin, relative above 1
+TOLERANCE_BF16 = 2e-2  # where the other methods' loss is worked out apart, in other batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,31 +20,35 @@ class DryStep:
     """One step on the longest pairs, without an update.
 
     expected_*: by formula where policy and reference are equal, else from log-probabilities that
-    were worked out apart from the trainer. peak_bytes: of the GPU, 0 without one.
+    were worked out apart from the trainer. margin: None where the method has no reference.
+    peak_bytes: of the GPU, 0 without one.
     """
 
     loss: float
     expected_loss: float
-    margin: float
-    expected_margin: float
+    margin: float | None
+    expected_margin: float | None
     seconds: float
     tokens: int
     peak_bytes: int
+    tolerance: float = TOLERANCE
 
     @property
     def holds(self) -> bool:
         """Whether the trainer computes what it should."""
+        figures = [(self.loss, self.expected_loss)]
+        if self.margin is not None and self.expected_margin is not None:
+            figures.append((self.margin, self.expected_margin))
         return all(
-            abs(found - expected) <= TOLERANCE * max(1.0, abs(expected))
-            for found, expected in (
-                (self.loss, self.expected_loss),
-                (self.margin, self.expected_margin),
-            )
+            abs(found - expected) <= self.tolerance * max(1.0, abs(expected))
+            for found, expected in figures
         )
 
 
 def dry_step(ready: Prepared) -> DryStep:
     """Forward and backward on the longest pairs; the gradients are dropped."""
+    if ready.job.config.method is not Method.DPO or ready.reference is None:
+        return _other(ready)
     import torch
 
     from train.exact_trainer import dataset_of
@@ -70,6 +77,52 @@ def dry_step(ready: Prepared) -> DryStep:
         tokens=sum(len(ids) for e in chosen for ids in e.sequences()),
         peak_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
     )
+
+
+def _other(ready: Prepared) -> DryStep:
+    """Of the methods that are not DPO."""
+    import torch
+
+    from train.expected import expected_loss
+
+    config, trainer = ready.job.config, ready.trainer
+    lengths = trainer.train_dataset["length"]
+    longest = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    rows = trainer.train_dataset.select(longest[: min(config.device_batch_size, config.batch_size)])
+    args = trainer.args
+    expected = expected_loss(
+        config,
+        list(rows),
+        scorer(trainer.model, pad_id=ready.pad_id),
+        weights=(
+            getattr(args, "desirable_weight", 1.0),
+            getattr(args, "undesirable_weight", 1.0),
+        ),
+    )
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    loss = trainer.try_step(rows)
+    return DryStep(
+        loss=loss,
+        expected_loss=expected,
+        margin=None,
+        expected_margin=None,
+        seconds=time.perf_counter() - began,
+        tokens=tokens_of(config, rows),
+        peak_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
+        tolerance=TOLERANCE if ready.dtype == "float32" else TOLERANCE_BF16,
+    )
+
+
+def tokens_of(config: TrainConfig, rows: Any) -> int:
+    """That these rows train: of both conversations of pairs, of the answers by themselves."""
+    names = {
+        Method.SFT: ("input_ids",),
+        Method.KTO: ("prompt_ids", "completion_ids"),
+        Method.REWARD: ("chosen_ids", "rejected_ids"),
+    }.get(config.method, ("chosen_input_ids", "rejected_input_ids"))
+    return sum(len(ids) for name in names for ids in rows[name])
 
 
 def _expected(
@@ -107,6 +160,12 @@ def _expected(
 
 def wrong_start(first: DryStep) -> str:
     """What to say where the dry step does not hold."""
+    if first.margin is None or first.expected_margin is None:
+        return (
+            f"Before the first step the loss is {first.loss:.4f}, and {first.expected_loss:.4f} "
+            "worked out apart from the trainer. Check that the adapter belongs to the base model, "
+            "that neither was changed since, and that the installed trl is one this version knows."
+        )
     return (
         f"Before the first step the loss is {first.loss:.4f} and the reward margin "
         f"{first.margin:.4f}, not {first.expected_loss:.4f} and {first.expected_margin:.4f}: the "

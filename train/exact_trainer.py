@@ -1,5 +1,5 @@
 """TRL's DPOTrainer on exact token ids, with given reference log-probabilities, weights and soft
-labels, none of which it has itself (trl issue 5613). The only file that imports trl.
+labels, none of which it has itself (trl issue 5613). Only this file and trl_methods.py import trl.
 
 It keeps TRL's loop, checkpoints, accelerate and PEFT handling and its fused LM head; what it
 replaces is the data preparation (there is nothing to prepare) and the loss. With weights and
@@ -44,34 +44,44 @@ def dataset_of(examples: Sequence[Example], reference: Reference) -> Dataset:
 
 def arguments(config: TrainConfig, pairs: int, *, work: Path, bf16: bool) -> DPOConfig:
     """TRL's settings for so many pairs; checkpoints go to `work`."""
-    device_batch = min(config.device_batch_size, config.batch_size)
-    accumulate = max(1, config.batch_size // device_batch)
-    steps = math.ceil(math.ceil(pairs / (device_batch * accumulate)) * config.epochs)
-    on_gpu = torch.cuda.is_available()
     return DPOConfig(
-        output_dir=str(work),
         beta=config.beta,
         precompute_ref_log_probs=config.tuning is Tuning.FULL,  # else TRL loads it a second time
-        learning_rate=config.learning_rate,
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=device_batch,
-        gradient_accumulation_steps=accumulate,
-        gradient_checkpointing=config.gradient_checkpointing,
-        train_sampling_strategy="group_by_length" if config.group_by_length else "random",
-        warmup_steps=config.warmup,
-        lr_scheduler_type="cosine",
         max_length=config.max_length,
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=max(1, steps // config.checkpoints),
-        save_total_limit=2,
-        seed=config.seed,
-        bf16=bf16,
-        use_cpu=not on_gpu,
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
+        **shared_arguments(config, pairs, work=work, bf16=bf16),
     )
+
+
+def shared_arguments(
+    config: TrainConfig, rows: int, *, work: Path, bf16: bool, grouped: bool = True
+) -> dict[str, Any]:
+    """Settings that every trainer takes alike. grouped: whether rows may be sorted by length."""
+    device_batch = min(config.device_batch_size, config.batch_size)
+    accumulate = max(1, config.batch_size // device_batch)
+    steps = math.ceil(math.ceil(rows / (device_batch * accumulate)) * config.epochs)
+    on_gpu = torch.cuda.is_available()
+    by_length = "group_by_length" if config.group_by_length else "random"
+    return {
+        "output_dir": str(work),
+        "learning_rate": config.learning_rate,
+        "num_train_epochs": config.epochs,
+        "per_device_train_batch_size": device_batch,
+        "gradient_accumulation_steps": accumulate,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "train_sampling_strategy": by_length if grouped else "sequential",
+        "warmup_steps": config.warmup,
+        "lr_scheduler_type": "cosine",
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": max(1, steps // config.checkpoints),
+        "save_total_limit": 2,
+        "seed": config.seed,
+        "bf16": bf16,
+        "use_cpu": not on_gpu,
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": on_gpu,
+    }
 
 
 def fuse_head(model: Any) -> None:

@@ -7,12 +7,13 @@ once, and what the template adds after the end token is cut.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from storage.records import Prompt, Response, Triplet
 from train.rows import Texts
+from train.triplets import Unpaired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Example:
     weight: relative to the other pairs; probability: that the chosen answer is the better one.
     sampled: the sampler's log-probabilities (nats) of both answers under the policy they were
     sampled from, and that policy's id; None where they are not known or of two policies.
+    margin: how far a reward model should set them apart. edited: whether a person wrote the chosen
+    answer from one of the pair's.
     """
 
     pair_id: str
@@ -31,6 +34,8 @@ class Example:
     weight: float = 1.0
     probability: float = 1.0
     sampled: tuple[str, float, float] | None = None
+    margin: float = 0.0
+    edited: bool = False
 
     @property
     def length(self) -> int:
@@ -40,6 +45,21 @@ class Example:
     def sequences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Prompt and chosen, prompt and rejected."""
         return self.prompt_ids + self.chosen_ids, self.prompt_ids + self.rejected_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """One answer by itself, and whether it is wanted."""
+
+    pair_id: str
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    desirable: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens of the conversation."""
+        return len(self.prompt_ids) + len(self.answer_ids)
 
 
 def examples_of(triplets: Sequence[Triplet], texts: Texts, tokenizer: Any) -> list[Example]:
@@ -71,6 +91,52 @@ def _example(triplet: Triplet, texts: Texts, tokenizer: Any) -> Example:
         probability=triplet.probability,
         sampled=sampled,
     )
+
+
+def edited_examples(
+    triplets: Sequence[Triplet],
+    examples: Sequence[Example],
+    edits: Mapping[str, str],
+    texts: Texts,
+    tokenizer: Any,
+) -> list[Example]:
+    """Edited over chosen and edited over rejected, of the pairs whose winner was edited.
+
+    examples: of the triplets, in their order. edits: the winner's edited text by pair.
+    """
+    found = []
+    for t, e in zip(triplets, examples, strict=True):
+        if t.pair_id not in edits:
+            continue
+        text = edits[t.pair_id]
+        ids = tuple(answer_ids(texts.prompts[t.prompt_id], text, tokenizer))
+        better = replace(e, chosen_ids=ids, sampled=None, edited=True)
+        found += [replace(better, rejected_ids=e.chosen_ids), better]
+    return [e for e in found if e.chosen_ids != e.rejected_ids]
+
+
+def singles_of(unpaired: Sequence[Unpaired], texts: Texts, tokenizer: Any) -> list[Single]:
+    """Both answers of each pair, by themselves."""
+    found = []
+    for pair in unpaired:
+        prompt = texts.prompts[pair.prompt_id]
+        for answer in (texts.responses[r] for r in pair.answers):
+            known = answer.prompt_token_ids and answer.token_ids
+            found.append(
+                Single(
+                    pair_id=pair.pair_id,
+                    prompt_ids=tuple(
+                        (answer.prompt_token_ids if known else None)
+                        or prompt_ids_of(prompt, tokenizer)
+                    ),
+                    answer_ids=tuple(
+                        (answer.token_ids if known else None)
+                        or answer_ids(prompt, answer.text, tokenizer)
+                    ),
+                    desirable=pair.desirable,
+                )
+            )
+    return found
 
 
 def _sampled(chosen: Response, rejected: Response) -> tuple[str, float, float] | None:

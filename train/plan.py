@@ -1,6 +1,6 @@
 """What a training run would do: the newest policy's settled pairs, gathered and looked over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,15 +12,16 @@ from storage.judgments import votes
 from storage.pairs import consensus_by_pair, pairs_of_round
 from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
-from storage.records import LabelerKind, Policy, Purpose, Split, content_id
+from storage.records import LabelerKind, Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
-from storage.tallies import model_votes
-from train.config import MAX_FLIP_RATE, PREVIOUS, Loss, TrainConfig
-from train.examples import Example, examples_of
+from storage.tallies import model_votes, remarks_of_people
+from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
+from train.examples import Example, edited_examples, examples_of, singles_of
+from train.judgments_used import edits_of, margins_of
 from train.preflight import Check, Data, Light, data_checks
 from train.prepare import Job
 from train.rows import texts_of
-from train.triplets import Built, build_triplets
+from train.triplets import Built, Drop, build_triplets
 from train.weights import Weights
 
 
@@ -31,6 +32,8 @@ class Plan:
     policy: Policy  # the one trained from
     built: Built
     fingerprint: str  # of data and settings: equal means the same training
+    edits: Mapping[str, str]  # edited text of the chosen answer, by pair
+    margins: Mapping[str, float]  # between the answers, by pair, for a reward model
 
     @property
     def next_round(self) -> int:
@@ -58,18 +61,20 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
             "There is nothing to train on: no policy has answered prompts yet. "
             "Begin with `pairloop generate`."
         )
+    pairs = pairs_of_round(store, policy.round, purpose=Purpose.TRAIN)
     built = build_triplets(
-        pairs_of_round(store, policy.round, purpose=Purpose.TRAIN),
+        pairs,
         consensus_by_pair(store),
         {p.id: p for p in prompts(store)},
         run_id=run_id,
         now=now,
         models=model_votes(store),
         judge_votes=config.judge_votes,
+        alike=_alike(config),
     )
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
-        total = len(built.triplets) + built.drops.total()
+        total = len(built.triplets) + built.drops.total() + len(built.unpaired)
         because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
         heldout = len(built.of(Split.VALIDATION))
         raise NotReadyError(
@@ -79,12 +84,39 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
             "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "
             "annotate.votes_per_pair in pairloop.toml."
         )
+    edits = edits_of(remarks_of_people(store), pairs, built.of(Split.TRAIN)) if config.edits else {}
+    margins = _margins(store, pairs, built) if config.method is Method.REWARD else {}
     facts = [
         policy.id,
         config.model_dump(mode="json"),
         sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
+        sorted([u.pair_id, u.desirable] for u in built.unpaired),
+        edits,
+        margins,
     ]
-    return Plan(policy=policy, built=built, fingerprint=content_id("f1", facts).split(":")[1])
+    return Plan(
+        policy=policy,
+        built=built,
+        fingerprint=content_id("f2", facts).split(":")[1],
+        edits=edits,
+        margins=margins,
+    )
+
+
+def _alike(config: TrainConfig) -> dict[Drop, bool]:
+    """Of the pairs without a winner those that are kept, and whether their answers are wanted."""
+    found = {}
+    if config.ties is Ties.DESIRABLE:
+        found[Drop.TIE] = True
+    if config.both_bad is BothBad.UNDESIRABLE:
+        found[Drop.BOTH_BAD] = False
+    return found
+
+
+def _margins(store: Store, pairs: Sequence[Pair], built: Built) -> dict[str, float]:
+    given = votes(store, purposes=[Purpose.TRAIN])
+    columns = (given[name].to_pylist() for name in ("pair_id", "verdict", "strength"))
+    return margins_of(zip(*columns, strict=True), pairs, built.triplets)
 
 
 def gather(
@@ -98,11 +130,16 @@ def gather(
     from transformers import AutoTokenizer
 
     triplets, held = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
-    texts = texts_of(store, plan.built.triplets)
+    unpaired = [u for u in plan.built.unpaired if u.split is Split.TRAIN]
+    texts = texts_of(store, plan.built.triplets, unpaired)
     weights, reference = weights_of(workspace, plan.policy), reference_of(store, plan, config)
     tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
+    examples = [
+        replace(e, margin=plan.margins.get(e.pair_id, 0.0))
+        for e in _weighed(examples_of(triplets, texts, tokenizer), config)
+    ]
     job = Job(
-        examples=_weighed(examples_of(triplets, texts, tokenizer), config),
+        examples=examples + edited_examples(triplets, examples, plan.edits, texts, tokenizer),
         heldout=examples_of(held, texts, tokenizer),
         policy=weights,
         reference=weights_of(workspace, reference),
@@ -110,13 +147,16 @@ def gather(
         config=config,
         cache=workspace / "cache" / "reference",
         work=workspace / "policies" / f".work-{plan.fingerprint[:16]}",
+        singles=singles_of(unpaired, texts, tokenizer),
     )
     given = votes(store, purposes=[Purpose.TRAIN])
     people = [kind != LabelerKind.MODEL.value for kind in given["kind"].to_pylist()]
     data = Data(
         triplets=triplets,
         held=held,
-        train=job.examples,
+        train=examples,
+        extra=job.examples[len(examples) :],
+        singles=job.singles,
         heldout=job.heldout,
         texts=texts,
         votes=given.filter(pa.array(people, type=pa.bool_())),

@@ -17,15 +17,15 @@ from rapidfuzz.distance import Levenshtein
 
 from storage.intervals import wilson
 from storage.records import FinishReason, Prompt, Response, Triplet
-from train.config import Loss, TrainConfig, Tuning
-from train.examples import Example, end_ids, prompt_ids_of
+from train.config import EXPERIMENTAL, Method, TrainConfig
+from train.examples import Example, Single, end_ids, prompt_ids_of
 from train.rows import Texts
+from train.usual import steps_of, unusual
 
 EXAMPLES = 5  # ids told with each check
 NEAR = 0.05  # token edits per token below which two answers are nearly the same
 LENGTH_RATIO = (0.8, 1.25)  # of mean tokens, chosen over rejected
 DOMINATES = 0.5  # share of the votes of one labeler among three or more
-FEW_STEPS = 10
 
 
 class Light(StrEnum):
@@ -60,6 +60,8 @@ class Data:
     votes: pa.Table  # storage.judgments.votes of people
     tokenizer: Any
     config: TrainConfig
+    extra: Sequence[Example] = ()  # edited answers over the pair's own
+    singles: Sequence[Single] = ()  # answers of ties and both-bad pairs
 
     def pairs(self) -> Iterator[tuple[Triplet, Example, Response, Response]]:
         """The training pairs with their responses."""
@@ -165,8 +167,9 @@ def truncated(data: Data) -> Check:
 def too_long(data: Data) -> Check:
     """Nothing is longer than what fits."""
     limit = data.config.max_length
-    lengths = [e.length for e in (*data.train, *data.heldout)]
-    long = [e.pair_id for e in (*data.train, *data.heldout) if e.length > limit]
+    every: list[Example | Single] = [*data.train, *data.extra, *data.singles, *data.heldout]
+    lengths = [e.length for e in every]
+    long = list(dict.fromkeys(e.pair_id for e in every if e.length > limit))
     half, most = (int(np.quantile(lengths, q)) for q in (0.5, 1.0))
     return _check(
         "length",
@@ -294,22 +297,10 @@ def on_policy(data: Data) -> Check:
 
 def settings(data: Data) -> Check:
     """Learning rate, beta and steps against what such training usually needs."""
-    config = data.config
-    low, high = (1e-7, 5e-6) if config.tuning is Tuning.FULL else (2e-6, 2e-4)
-    steps = -(-len(data.train) // config.batch_size) * config.epochs
-    wrong = []
-    if not low <= config.learning_rate <= high:
-        kind = "full fine-tuning" if config.tuning is Tuning.FULL else "LoRA"
-        wrong.append(
-            f"train.learning_rate = {config.learning_rate:g} is outside the usual {low:g} to "
-            f"{high:g} of {kind}"
-        )
-    if config.loss is Loss.SIGMOID_NORM and config.beta < 1:
-        wrong.append(f"sigmoid_norm wants a beta of 2 to 10, train.beta is {config.beta:g}")
-    if config.loss is not Loss.SIGMOID_NORM and config.beta > 1:
-        wrong.append(f"train.beta = {config.beta:g} holds the policy at its reference")
-    if steps < FEW_STEPS:
-        wrong.append(f"{steps:g} optimizer steps: lower train.batch_size or raise train.epochs")
+    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
+    rows = 2 * pairs + singles if data.config.method is Method.KTO else pairs
+    steps = steps_of(data.config, rows)
+    wrong = unusual(data.config, steps=steps)
     return Check(
         name="settings",
         light=Light.AMBER if wrong else Light.GREEN,
@@ -317,6 +308,25 @@ def settings(data: Data) -> Check:
         finding="; ".join(wrong) or f"rate, beta and {steps:g} steps are in the usual range",
         fix="A model much smaller or larger than a few billion weights may want it so."
         if wrong
+        else "",
+    )
+
+
+def method(data: Data) -> Check:
+    """What is made of the pairs, and what is new about it."""
+    chosen, extra, singles = data.config.method, len(data.extra), len(data.singles)
+    found = f"{chosen.value} of {len(data.train)} pairs"
+    found += f", {extra} more with an edited answer" if extra else ""
+    found += f", {singles} answers of ties and both-bad pairs" if singles else ""
+    new = chosen in EXPERIMENTAL
+    return Check(
+        name="method",
+        light=Light.AMBER if new else Light.GREEN,
+        count=len(data.train),
+        finding=found + ("; it is in trl.experimental" if new else ""),
+        fix="It may change or go with any version of trl, and results hang much on rate and batch "
+        "size. dpo, kto, sft and reward are stable."
+        if new
         else "",
     )
 
@@ -339,6 +349,7 @@ def retokenized(data: Data) -> Check:
 
 
 CHECKS: tuple[Callable[[Data], Check], ...] = (
+    method,
     rows,
     split_leak,
     identical,

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.errors import NotReadyError
-from train.config import TrainConfig, Tuning
-from train.examples import Example
+from storage.errors import ModelError, NotReadyError
+from train.config import WITH_REFERENCE, Method, TrainConfig, Tuning
+from train.examples import Example, Single
 from train.reference import Reference, reference_logps, scorer
-from train.weights import Weights, as_reference, open_model
+from train.weights import Weights, as_reference, open_model, open_scorer
+
+BF16_BYTES = 2
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # said in the checks, once
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
@@ -21,7 +24,7 @@ class Job:
     """What is trained, from where, and where it goes.
 
     flip_rate: how often a vote is wrong, for the robust loss. cache: folder of reference
-    log-probabilities. work: checkpoints, to resume from.
+    log-probabilities. work: checkpoints, to resume from. singles: answers without a pair, for KTO.
     """
 
     examples: Sequence[Example]
@@ -32,6 +35,7 @@ class Job:
     config: TrainConfig
     cache: Path
     work: Path
+    singles: Sequence[Single] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,8 @@ class Prepared:
     job: Job
     trainer: Any
     tokenizer: Any
-    reference: Reference  # of the examples, then of the held-out ones
+    reference: Reference | None  # of the examples, then of the held-out ones; None: has none
+    dtype: str
 
     @property
     def pad_id(self) -> int:
@@ -51,55 +56,110 @@ class Prepared:
 def prepare(job: Job) -> Prepared:
     """Load the model, set up the trainer and find the reference's log-probabilities.
 
-    Raises NotReadyError when a pair is longer than max_length.
+    Raises NotReadyError when a pair is longer than max_length, ModelError when rows went missing.
     """
     import torch
     from transformers import AutoTokenizer, PrinterCallback
 
-    from train.exact_trainer import ExactDPOTrainer, arguments, dataset_of
-
     config = job.config
-    refuse_long(job.examples, config)
+    refuse_long([*job.examples, *job.singles], config)
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.policy.base_model)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    named = {"tokenizer": tokenizer, "dtype": dtype}
+    trainer, answers = _dpo(job, **named) if config.method is Method.DPO else _other(job, **named)
+    rows = len(answers) if config.method is Method.KTO else len(job.examples)
+    if len(trainer.train_dataset) != rows:
+        raise ModelError(f"The trainer has {len(trainer.train_dataset)} rows of {rows}. Report it.")
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
+    if "ref" in getattr(trainer.model, "peft_config", {}):
+        trainer.model.delete_adapter("ref")  # TRL's copy; ours is a column of numbers
+    found = None
+    if config.method in WITH_REFERENCE:
+        found = _reference(job, [*job.examples, *job.heldout], trainer, **named)
+        if config.method is Method.DPO:
+            from train.exact_trainer import dataset_of
+
+            trainer.train_dataset = dataset_of(job.examples, found.part(0, len(job.examples)))
+        else:
+            from train.trl_methods import kto_rows
+
+            known = _reference(job, [e for _, e in answers], trainer, **named)
+            trainer.train_dataset = kto_rows(answers, known)
+    return Prepared(
+        job=job,
+        trainer=trainer,
+        tokenizer=tokenizer,
+        reference=found,
+        dtype=str(dtype).removeprefix("torch."),
+    )
+
+
+def _dpo(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Single, Example]]]:
+    from train.exact_trainer import ExactDPOTrainer, arguments, dataset_of
+
+    config = job.config
     model, peft_config = open_model(job.policy, config, dtype)
     nothing = [0.0] * len(job.examples)
     unknown = Reference(chosen=nothing, rejected=nothing, source=None)
+    bf16 = dtype.itemsize == BF16_BYTES
     trainer = ExactDPOTrainer(
         loss=config.loss,
         sft_weight=config.sft_weight,
         flip_rate=job.flip_rate,
         model=model,
-        args=arguments(config, len(job.examples), work=job.work, bf16=dtype is torch.bfloat16),
+        args=arguments(config, len(job.examples), work=job.work, bf16=bf16),
         train_dataset=dataset_of(job.examples, unknown),
         processing_class=tokenizer,
         peft_config=peft_config,
     )
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
-    if "ref" in getattr(trainer.model, "peft_config", {}):
-        trainer.model.delete_adapter("ref")  # TRL's copy; ours is a column of numbers
+    return trainer, []
+
+
+def _other(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Single, Example]]]:
+    """The trainer, and for KTO the answers in its order."""
+    from train.trl_methods import Setup, kto_answers, trainer_of
+
+    config = job.config
+    scorer_wanted = config.method is Method.REWARD
+    opened = open_scorer if scorer_wanted else open_model
+    model, peft_config = opened(job.policy, config, dtype)
+    setup = Setup(
+        config=config,
+        model=model,
+        peft_config=peft_config,
+        tokenizer=tokenizer,
+        work=job.work,
+        bf16=dtype.itemsize == BF16_BYTES,
+    )
+    kto = config.method is Method.KTO
+    answers = kto_answers(job.examples, job.singles, config) if kto else []
+    return trainer_of(setup, job.examples, answers), answers
+
+
+def _reference(
+    job: Job, examples: Sequence[Example], trainer: Any, *, tokenizer: Any, dtype: Any
+) -> Reference:
+    config = job.config
 
     def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
         with as_reference(trainer.model, job.reference, job.policy, config, dtype) as seen:
             return scorer(seen, pad_id=tokenizer.pad_token_id)(wanted)
 
     name = f"{job.reference.policy_id.replace(':', '-')}-{str(dtype).removeprefix('torch.')}"
-    found = reference_logps(
-        [*job.examples, *job.heldout],
+    return reference_logps(
+        examples,
         policy_id=job.reference.policy_id,
         beta=config.beta,
         score=score,
         cache=job.cache / f"{name}.parquet",
         exact=config.tuning is not Tuning.QLORA,
     )
-    trainer.train_dataset = dataset_of(job.examples, found.part(0, len(job.examples)))
-    return Prepared(job=job, trainer=trainer, tokenizer=tokenizer, reference=found)
 
 
-def refuse_long(examples: Sequence[Example], config: TrainConfig) -> None:
+def refuse_long(examples: Sequence[Example | Single], config: TrainConfig) -> None:
     """A trainer that cuts long answers takes their end token first, without a word."""
     long = [e for e in examples if e.length > config.max_length]
     if long:

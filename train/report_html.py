@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.records import Triplet
+from train.config import Method
 from train.rewards import Reward, doubtful
 from train.rows import Texts
 from train.samples import Sampled
@@ -32,7 +33,7 @@ def report_html(report: Mapping[str, Any], found: Findings) -> str:
     """The page. report: run.json's content."""
     slices = slices_of(found.heldout, found.triplets, found.texts)
     parts = [
-        f"<h1>Policy of round {report['round']}</h1>",
+        f"<h1>{_title(report)}</h1>",
         _verdict(found.verdict),
         _facts(report),
         "<h2>Training</h2>" + _curves(report["history"]),
@@ -42,7 +43,7 @@ def report_html(report: Mapping[str, Any], found: Findings) -> str:
         "<h2>Checks</h2>" + _checks(report["checks"], report["warnings"]),
         "<h2>Settings and lineage</h2>" + _settings(report),
     ]
-    title = f"pairloop: policy of round {report['round']}"
+    title = f"pairloop: {_title(report).lower()}"
     return _PAGE.format(title=title, style=_STYLE, body="\n".join(parts))
 
 
@@ -52,16 +53,28 @@ def _verdict(verdict: Verdict) -> str:
     return f'<p class="verdict {kind}"><b>{words}</b>: {html.escape(verdict.reason)}.</p>'
 
 
+def _title(report: Mapping[str, Any]) -> str:
+    if report["method"] == Method.REWARD:
+        return f"Reward model of round {report['round'] - 1}"
+    return f"Policy of round {report['round']}"
+
+
 def _facts(report: Mapping[str, Any]) -> str:
     dropped = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in report["drops"].items())
     reference = report["reference"]
+    named = f"{reference['policy']}, log-probabilities {reference['logps']}"
+    held = named if reference["policy"] else ""
+    loss = f", {report['config']['loss']} loss" if report["method"] == Method.DPO else ""
+    alike = ", ".join(f"{n} {kind}" for kind, n in report["unpaired"].items())
     return _table(
         ["", ""],
         [
             ["trained from", f"{report['parent_policy']} ({report['base_model']})"],
-            ["method", f"{report['method']}, {report['config']['loss']} loss"],
-            ["reference", f"{reference['policy']}, log-probabilities {reference['logps']}"],
+            ["method", f"{report['method']}{loss}"],
+            ["reference", held or "none"],
             ["triplets", f"{report['triplets']}, and {report['heldout']} held out"],
+            ["edited answers", f"{len(report['edited'])} above the chosen ones"],
+            ["answers of ties and both-bad pairs", alike or "none"],
             ["left out", dropped or "nothing"],
         ],
     )

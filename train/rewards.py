@@ -5,6 +5,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from train.examples import Example
 from train.reference import Reference, Score
@@ -37,6 +38,46 @@ def rewards_of(
             examples, now[::2], now[1::2], reference.chosen, reference.rejected, strict=True
         )
     ]
+
+
+def rewards_per_token(examples: Sequence[Example], score: Score, *, scale: float) -> list[Reward]:
+    """Scale times the log-probability per token (Meng et al. 2024, eq. 4): without a reference."""
+    if not examples:
+        return []
+    now = score([(ids, len(e.prompt_ids)) for e in examples for ids in e.sequences()])
+    return [
+        Reward(
+            pair_id=e.pair_id,
+            chosen=scale * c / len(e.chosen_ids),
+            rejected=scale * j / len(e.rejected_ids),
+        )
+        for e, c, j in zip(examples, now[::2], now[1::2], strict=True)
+    ]
+
+
+def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) -> list[Reward]:
+    """What a reward model says of each conversation."""
+    import torch
+
+    training = model.training
+    model.eval()
+    found = []
+    for e in examples:
+        ids_2_T, mask_2_T = (
+            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+            for rows, value in (
+                ([torch.tensor(ids) for ids in e.sequences()], pad_id),
+                ([torch.ones(len(ids), dtype=torch.long) for ids in e.sequences()], 0),
+            )
+        )
+        with torch.inference_mode():
+            scores_2_1 = model(
+                input_ids=ids_2_T.to(model.device), attention_mask=mask_2_T.to(model.device)
+            ).logits
+        chosen, rejected = scores_2_1.float()[:, 0].tolist()
+        found.append(Reward(pair_id=e.pair_id, chosen=chosen, rejected=rejected))
+    model.train(training)
+    return found
 
 
 def accuracy_of(rewards: Sequence[Reward]) -> float:

@@ -13,6 +13,7 @@ from storage.prompts import prompts_by_id
 from storage.records import IMPORTED_ROUND, Prompt, Response, Triplet
 from storage.responses import responses_by_id
 from storage.store import Store
+from train.triplets import Unpaired
 
 Row = dict[str, object]
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -56,11 +57,14 @@ class Texts:
     responses: Mapping[str, Response]
 
 
-def texts_of(store: Store, triplets: Sequence[Triplet]) -> Texts:
-    """Fetch prompts and responses of the triplets."""
+def texts_of(store: Store, triplets: Sequence[Triplet], unpaired: Sequence[Unpaired] = ()) -> Texts:
+    """Fetch prompts and responses of the triplets, and of answers alike."""
+    answers = [r for t in triplets for r in (t.chosen, t.rejected)]
     return Texts(
-        prompts=prompts_by_id(store, [t.prompt_id for t in triplets]),
-        responses=responses_by_id(store, [r for t in triplets for r in (t.chosen, t.rejected)]),
+        prompts=prompts_by_id(
+            store, [*(t.prompt_id for t in triplets), *(u.prompt_id for u in unpaired)]
+        ),
+        responses=responses_by_id(store, [*answers, *(r for u in unpaired for r in u.answers)]),
     )
 
 

@@ -24,8 +24,10 @@ from storage.runs import RunLog
 from storage.store import Store, utc_now
 from train.cards import loss_plot, model_card
 from train.check import model_checks
-from train.config import Loss, TrainConfig, Tuning
-from train.plan import Plan, gather, plan_training, refuse_red
+from train.config import Loss, Method, TrainConfig, Tuning
+from train.examples import Single
+from train.plan import Gathered, Plan, gather, plan_training, refuse_red
+from train.reference import Reference
 from train.report_html import Findings, report_html
 from train.triplets import Drop
 from train.verdict import as_json, verdict_of
@@ -39,9 +41,10 @@ OnStep = Callable[[int, int, Mapping[str, float]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
-    """What a training run did."""
+    """What a training run did. policy: None of a reward model, which is no policy."""
 
-    policy: Policy
+    policy: Policy | None
+    round: int
     triplets: int
     heldout: int
     heldout_accuracy: float
@@ -74,9 +77,9 @@ def train(
         run_id=run_id,
     )
     try:
-        from train.dpo import train_dpo  # seconds of imports: after the plan was found good
+        from train.fit import fit  # seconds of imports: after the plan was found good
 
-        folder = workspace / "policies" / f"round-{plan.next_round}"
+        folder = _folder(workspace, plan, config)
         work = workspace / "policies" / f".work-{plan.fingerprint[:16]}"
         resumed = work.is_dir()
         report = _finished(folder, plan)
@@ -101,30 +104,27 @@ def train(
                 if on_step is not None:
                     on_step(step, steps, metrics)
 
-            run.event(f"training on {len(training)} triplets, {len(heldout)} held out")
+            pairs = len(plan.built.of(Split.TRAIN))
+            run.event(f"training on {pairs} triplets, {len(heldout)} held out")
             out = work / "result"
-            trained = train_dpo(gathered.job, out=out, on_log=on_log, stopping=stopping)
+            trained = fit(gathered.job, out=out, on_log=on_log, stopping=stopping)
             checks += model_checks(gathered.job, trained.reference, trained.dry_step)
-            verdict = verdict_of(trained.heldout_rewards, told)
+            verdict = verdict_of(trained.heldout_rewards, told, method=config.method)
             report = {
                 "fingerprint": plan.fingerprint,
                 "run_id": run.run.id,
                 "round": plan.next_round,
                 "base_model": plan.policy.base_model,
                 "parent_policy": plan.policy.id,
-                "method": "dpo",
-                "reference": {
-                    "policy": gathered.reference.id,
-                    "weights_hash": gathered.reference.adapter_hash,
-                    "logps": trained.reference.source,
-                    "checked": trained.reference.checked,
-                    "error_mean": trained.reference.error_mean,
-                    "error_spread": trained.reference.error_spread,
-                },
+                "method": config.method.value,
+                "reference": _reference(gathered, trained.reference),
                 "flip_rate": gathered.job.flip_rate if config.loss is Loss.ROBUST else None,
+                "edited": sorted(plan.edits),
+                "examples": len(training),
+                "unpaired": Counter(_kind(s) for s in gathered.job.singles),
                 "config": config.model_dump(mode="json"),
                 "versions": run.run.versions,
-                "triplets": len(training),
+                "triplets": pairs,
                 "heldout": len(heldout),
                 "checks": [asdict(c) for c in checks],
                 "drops": {reason.value: n for reason, n in plan.built.drops.items()},
@@ -145,7 +145,8 @@ def train(
             )
             _publish(out, folder, report, findings)
             shutil.rmtree(work, ignore_errors=True)
-        policy = _register(store, plan, folder, config, run_id=run.run.id)
+        scores_only = config.method is Method.REWARD
+        policy = None if scores_only else _register(store, plan, folder, config, run.run.id)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         status = RunStatus.STOPPED if stopped else RunStatus.FAILED
@@ -154,6 +155,7 @@ def train(
     accuracy = report["heldout_accuracy"]
     result = TrainResult(
         policy=policy,
+        round=plan.policy.round if policy is None else policy.round,
         triplets=len(plan.built.of(Split.TRAIN)),
         heldout=len(plan.built.of(Split.VALIDATION)),
         heldout_accuracy=float(str(accuracy)) if accuracy is not None else float("nan"),
@@ -163,7 +165,9 @@ def train(
     )
     metrics = {} if accuracy is None else {"heldout_accuracy": result.heldout_accuracy}
     run.event(
-        f"policy of round {policy.round} registered",
+        f"reward model of round {plan.policy.round} kept in {folder.relative_to(workspace)}"
+        if policy is None
+        else f"policy of round {policy.round} registered",
         progress=1.0,
         status=RunStatus.DONE,
         metrics=metrics,
@@ -203,9 +207,30 @@ def _publish(out: Path, folder: Path, report: dict[str, object], findings: Findi
     out.replace(folder)
 
 
-def _register(
-    store: Store, plan: Plan, folder: Path, config: TrainConfig, *, run_id: str
-) -> Policy:
+def _folder(workspace: Path, plan: Plan, config: TrainConfig) -> Path:
+    """Where the result goes; a reward model is not the next round's policy, so it is apart."""
+    if config.method is Method.REWARD:
+        return workspace / "rewards" / f"round-{plan.policy.round}-{plan.fingerprint[:8]}"
+    return workspace / "policies" / f"round-{plan.next_round}"
+
+
+def _reference(gathered: Gathered, found: Reference | None) -> dict[str, object]:
+    """Nulls for a method without a reference."""
+    return {
+        "policy": gathered.reference.id if found else None,
+        "weights_hash": gathered.reference.adapter_hash if found else None,
+        "logps": found.source if found else None,
+        "checked": found.checked if found else 0,
+        "error_mean": found.error_mean if found else None,
+        "error_spread": found.error_spread if found else None,
+    }
+
+
+def _kind(single: Single) -> str:
+    return "desirable" if single.desirable else "undesirable"
+
+
+def _register(store: Store, plan: Plan, folder: Path, config: TrainConfig, run_id: str) -> Policy:
     whole = config.tuning is Tuning.FULL
     files = sorted(folder.glob("model*.safetensors" if whole else "adapter_model.safetensors"))
     if not files:
@@ -224,7 +249,7 @@ def _register(
         adapter=None if whole else place,
         adapter_hash=digest.hexdigest(),
         parent=parent.id,
-        method="dpo",
+        method=config.method.value,
         run_id=run_id,
         created_at=utc_now(),
     )

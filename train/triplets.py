@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import assert_never
 
 from storage.records import (
@@ -48,11 +49,23 @@ class Drop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unpaired:
+    """Two answers alike, of a tie or both bad: for a method that takes each answer by itself."""
+
+    pair_id: str
+    prompt_id: str
+    answers: tuple[str, str]
+    desirable: bool
+    split: Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Triplets and what was left out, by reason; together they are all the pairs."""
+    """Triplets, answers alike and what was left out, by reason; together they are all the pairs."""
 
     triplets: list[Triplet]
     drops: Counter[Drop]
+    unpaired: tuple[Unpaired, ...] = ()
 
     def of(self, split: Split) -> list[Triplet]:
         return [t for t in self.triplets if t.split is split]
@@ -83,22 +96,35 @@ def build_triplets(
     now: datetime,
     models: Mapping[str, Mapping[Verdict, int]] | None = None,
     judge_votes: bool = False,
+    alike: Mapping[Drop, bool] = MappingProxyType({}),
 ) -> Built:
     """Triplets in the order of the pairs; a triplet's split is its prompt's.
 
+    alike: of ties and both-bad pairs those to keep, and whether their answers are desirable.
     models: models' votes by pair; with judge_votes they stand in where no person judged a pair.
     """
     triplets: list[Triplet] = []
     drops: Counter[Drop] = Counter()
+    unpaired: list[Unpaired] = []
     for pair in pairs:
         split = prompts[pair.prompt_id].split
         found = standing_of(pair, consensus.get(pair.id), (models or {}).get(pair.id, {}))
         made = _triplet(pair, found, split, judge_votes=judge_votes, run_id=run_id, now=now)
-        if isinstance(made, Drop):
-            drops[made] += 1
-        else:
+        if not isinstance(made, Drop):
             triplets.append(made)
-    return Built(triplets=triplets, drops=drops)
+        elif made in alike:
+            unpaired.append(
+                Unpaired(
+                    pair_id=pair.id,
+                    prompt_id=pair.prompt_id,
+                    answers=(pair.first, pair.second),
+                    desirable=alike[made],
+                    split=split,
+                )
+            )
+        else:
+            drops[made] += 1
+    return Built(triplets=triplets, drops=drops, unpaired=tuple(unpaired))
 
 
 def weight_of(probability: float) -> float:

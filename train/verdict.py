@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.intervals import wilson
 from storage.records import Triplet
+from train.config import Method
 from train.rewards import Reward
 from train.rows import Texts
 
@@ -32,8 +33,16 @@ class Slice:
     high: float
 
 
-def verdict_of(rewards: Sequence[Reward], warnings: Mapping[str, str]) -> Verdict:
+def verdict_of(
+    rewards: Sequence[Reward], warnings: Mapping[str, str], *, method: Method = Method.DPO
+) -> Verdict:
     """From the held-out pairs alone; a win rate against SFT is the proof, and comes later."""
+    if method is Method.SFT:
+        return Verdict(
+            promote=None,
+            reason="SFT learns from chosen answers alone, so held-out pairs say little of it; "
+            "compare it: pairloop evaluate",
+        )
     found = slice_of("all", rewards)
     if found is None or found.pairs < MIN_HELDOUT:
         return Verdict(

@@ -57,6 +57,30 @@ def open_policy(policy: Weights) -> Any:
     return model if policy.adapter is None else PeftModel.from_pretrained(model, policy.adapter)
 
 
+def open_scorer(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, Any]:
+    """A model with one output on the policy's base weights, and the adapter to add.
+
+    The output's weights begin at 0, so every answer scores 0 before the first step.
+    """
+    from peft import LoraConfig
+    from torch.nn.init import zeros_
+    from transformers import AutoModelForSequenceClassification
+
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        policy.base_model, num_labels=1, dtype=dtype, **_four_bits(config)
+    )
+    zeros_(model.score.weight)
+    if config.tuning is Tuning.FULL:
+        return model, None
+    return model, LoraConfig(
+        task_type="SEQ_CLS",
+        target_modules="all-linear",
+        modules_to_save=["score"],
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+    )
+
+
 def _four_bits(config: TrainConfig) -> dict[str, Any]:
     if config.tuning is not Tuning.QLORA:
         return {}

@@ -28,9 +28,9 @@ from storage.records import Message, Split
 from storage.run_records import RunStatus
 from storage.runs import run_events, runs, triplets_of
 from train.config import TrainConfig, Tuning
-from train.dpo import train_dpo
 from train.examples import Example, answer_ids, prompt_ids_of
 from train.export import export
+from train.fit import fit
 from train.prepare import Job
 from train.stage import train
 from train.weights import Weights
@@ -62,7 +62,7 @@ def trained(folder: Path, micro_model: str, *, config=CONFIG, adapter=None, **ch
     steps: list[dict[str, float]] = []
     policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
     named = {"policy": policy, "reference": policy, "flip_rate": 0.0} | changes
-    result = train_dpo(
+    result = fit(
         Job(
             examples=EXAMPLES,
             heldout=EXAMPLES[:2],
@@ -135,7 +135,7 @@ def test_the_share_of_the_chosen_answers_own_loss_is_added(tmp_path, micro_model
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do():
-    from train.dpo import _check_loss
+    from train.fit import _check_loss
 
     with pytest.raises(ModelError, match=r"became nan at step 3\. Lower train\.learning_rate"):
         _check_loss(math.nan, step=3)
@@ -203,9 +203,9 @@ def test_stopping_keeps_a_checkpoint_and_the_next_run_goes_on_from_it(tmp_path, 
 
     named = {"out": tmp_path / "out", "on_log": lambda step, *_: seen.append(step)}
     with pytest.raises(KeyboardInterrupt):
-        train_dpo(job(tmp_path), stopping=lambda: len(seen) >= 3, **named)
+        fit(job(tmp_path), stopping=lambda: len(seen) >= 3, **named)
     stopped_at = seen[-1]
-    train_dpo(job(tmp_path), **named)
+    fit(job(tmp_path), **named)
 
     assert 3 <= stopped_at < 6
     assert seen[stopped_at:] == list(range(stopped_at + 1, 7))

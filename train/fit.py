@@ -1,4 +1,4 @@
-"""Preference training: examples in, a policy's folder out.
+"""Preference training: examples in, a folder of weights out, by any of the methods.
 
 The policy begins as the last round's (or as a fresh adapter on the base model) and is held near a
 reference by its log-probabilities, which are worked out once, before the first step.
@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ModelError
-from train.config import Tuning
+from train.config import Method, Tuning
 from train.dry_step import DryStep, dry_step, wrong_start
 from train.prepare import Job, Prepared, prepare
 from train.reference import Reference, scorer
-from train.rewards import Reward, accuracy_of, rewards_of
+from train.rewards import (
+    Reward,
+    accuracy_of,
+    rewards_by_model,
+    rewards_of,
+    rewards_per_token,
+)
 from train.samples import PROMPTS, Sampled, answers
 
 ADAPTER = "adapter_model.safetensors"
@@ -29,7 +35,7 @@ class Trained:
 
     metrics: dict[str, float]
     history: list[dict[str, float]]
-    reference: Reference
+    reference: Reference | None
     dry_step: DryStep
     rewards: list[Reward]
     heldout_rewards: list[Reward]
@@ -41,7 +47,7 @@ class Trained:
         return accuracy_of(self.heldout_rewards)
 
 
-def train_dpo(
+def fit(
     job: Job, *, out: Path, on_log: OnLog, stopping: Callable[[], bool] = lambda: False
 ) -> Trained:
     """Train and write weights and tokenizer to `out`; resumes from a checkpoint in job.work.
@@ -60,7 +66,9 @@ def train_dpo(
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-            found = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
+            given = logs or {}
+            found = {k: float(v) for k, v in given.items() if isinstance(v, int | float)}
+            found = renamed(found, job.config.method)
             if "loss" in found:
                 _check_loss(found["loss"], step=state.global_step)
                 on_log(state.global_step, state.max_steps, found)
@@ -70,7 +78,8 @@ def train_dpo(
                 asked.append(True)
                 control.should_save = control.should_training_stop = True
 
-    asks = job.heldout[:PROMPTS]
+    scores_only = job.config.method is Method.REWARD
+    asks = [] if scores_only else job.heldout[:PROMPTS]
     asked_ids = [e.prompt_ids for e in asks]
     before = answers(trainer.model, ready.tokenizer, asked_ids)
     trainer.add_callback(Watch())
@@ -78,19 +87,14 @@ def train_dpo(
     result = trainer.train(resume_from_checkpoint=checkpoint)
     if asked:
         raise KeyboardInterrupt
-    score, n = scorer(trainer.model, pad_id=ready.pad_id), len(job.examples)
-    rewards, heldout = (
-        rewards_of(of, reference, score, beta=job.config.beta)
-        for of, reference in (
-            (job.examples, ready.reference.part(0, n)),
-            (job.heldout, ready.reference.part(n, None)),
-        )
-    )
+    rewards, heldout = _rewards(ready)
     _save(ready, out)
     metrics = {k: float(v) for k, v in result.metrics.items() if isinstance(v, int | float)}
     return Trained(
         metrics=metrics,
-        history=[row for row in trainer.state.log_history if "loss" in row],
+        history=[
+            renamed(row, job.config.method) for row in trainer.state.log_history if "loss" in row
+        ],
         reference=ready.reference,
         dry_step=first,
         rewards=rewards,
@@ -105,6 +109,43 @@ def train_dpo(
                 asks, before, answers(trainer.model, ready.tokenizer, asked_ids), strict=True
             )
         ],
+    )
+
+
+_METRICS = {
+    Method.REWARD: {"margin": "rewards/margins", "accuracy": "rewards/accuracies"},
+    Method.ORPO: {"log_odds_chosen": "rewards/margins", "logps/chosen": "logps/chosen_per_token"},
+    Method.SIMPO: {"logps/chosen": "logps/chosen_per_token"},
+}
+
+
+def renamed(metrics: Mapping[str, float], method: Method) -> dict[str, float]:
+    """With the names that DPO's metrics have, where a trainer has another for the same."""
+    names = _METRICS.get(method, {})
+    kept = {k: v for k, v in metrics.items() if k not in names.values()}
+    return kept | {names[k]: v for k, v in metrics.items() if k in names}
+
+
+def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
+    """Of the pairs trained on, without edits, and of those held out."""
+    job, model = ready.job, ready.trainer.model
+    trained, heldout = [e for e in job.examples if not e.edited], job.heldout
+    if job.config.method is Method.REWARD:
+        return (
+            rewards_by_model(trained, model, pad_id=ready.pad_id),
+            rewards_by_model(heldout, model, pad_id=ready.pad_id),
+        )
+    score, n, beta = scorer(model, pad_id=ready.pad_id), len(job.examples), job.config.beta
+    if ready.reference is None:
+        scale = 1.0 if job.config.method is Method.SFT else beta
+        return (
+            rewards_per_token(trained, score, scale=scale),
+            rewards_per_token(heldout, score, scale=scale),
+        )
+    known, held = ready.reference.part(0, len(trained)), ready.reference.part(n, None)
+    return (
+        rewards_of(trained, known, score, beta=beta),
+        rewards_of(heldout, held, score, beta=beta),
     )
 
 
