@@ -81,7 +81,7 @@ def test_a_case_from_the_own_view_to_gold_and_guidelines_by_keyboard(browser, la
     wait_for(lambda: not any(g.active for g in team.gold_by_pair(server.store).values()))
     jo.key("?")
     found["help"] = violations(jo)
-    jo.key("Escape", "f", "f", "f", "f", "f")
+    jo.key("Escape", "f", "f", "f", "f", "f", "f")
     jo.wait_text(".pj-none", "No case is decided yet.")
     found["none"] = violations(jo)
     jo.page.reload()

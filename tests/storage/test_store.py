@@ -189,6 +189,7 @@ OF_NOTHING = {
 }
 # Those that count, or list everybody, whatever they are asked about.
 ABOUT_ALL = {
+    "decided_since",
     "imported_summary",
     "judged_texts",
     "mean_answer_tokens",
