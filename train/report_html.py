@@ -193,7 +193,7 @@ _STYLE = """
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem; background: #fff; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; } td, th { text-align: left; vertical-align: top;
-  padding: .35rem .7rem; border-bottom: 1px solid #e3e7ee; overflow-wrap: anywhere;
+  padding: .35rem .7rem; border-bottom: 1px solid #e3e7ee; overflow-wrap: break-word;
   white-space: pre-wrap; }
 .wide { overflow-x: auto; } figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
 .verdict { padding: .7rem 1rem; border-radius: .5rem; background: #f1f3f7; }
