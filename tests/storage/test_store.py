@@ -109,7 +109,10 @@ def values_of(hint: object) -> st.SearchStrategy:
 def build(kind: type, data: st.DataObject) -> Record:
     hints = get_type_hints(kind)
     row = {f.name: data.draw(values_of(hints[f.name]), label=f.name) for f in fields(kind)}
-    row |= dict.fromkeys({READ[kind][1], "id"} & row.keys(), uuid4().hex)
+    # Own keys, so that no row takes another's place, and rounds that can be counted down from.
+    row |= dict.fromkeys({READ[kind][1], "id", "pair_id"} & row.keys(), uuid4().hex)
+    if "round" in row:
+        row["round"] = data.draw(st.integers(-1, 10**6), label="round")
     try:
         return kind(**row)
     except ValueError:  # the record's own rules, tested in test_records.py
