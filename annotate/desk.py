@@ -97,7 +97,7 @@ class Desk:
         hand = self._hand(labeler, count=count, have=have)
         if hand.standing is Standing.EMPTY and count:
             # Nobody is told that nothing is left while new pairs are on their way into memory.
-            self._look_now()
+            self._look(at_once=True)
             hand = self._hand(labeler, count=count, have=have)
         return hand
 
@@ -276,20 +276,18 @@ class Desk:
 
     # ---- the store is asked without the lock, so that nobody waits for it ------------------------
 
-    def _look(self) -> None:
-        """Take in news from the store, if there are some."""
-        if self._looking.acquire(blocking=False):
+    def _look(self, *, at_once: bool = False) -> None:
+        """Take in news from the store, if there are some.
+
+        at_once: after whoever is looking, and however short ago that was.
+        """
+        if self._looking.acquire(blocking=at_once):
             try:
-                if self._floor.has_news():
+                if self._floor.has_news(at_once=at_once):
                     with self._lock:
                         self._floor.look()
             finally:
                 self._looking.release()
-
-    def _look_now(self) -> None:
-        """Look oneself, after whoever is looking, however short ago that was."""
-        with self._looking, self._lock:
-            self._floor.look()
 
     def _welcome(self, labeler: str) -> None:
         """Look for news, and read what this labeler was shown if they are new here."""

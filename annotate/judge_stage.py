@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -188,32 +188,26 @@ def judge(
         if progress is not None:
             progress(done, result.wanted, note)
 
-    try:
-        with closing(asker.ask(_conversations(store, todo))) as replies:
-            for reply in replies:
-                lost = reply.failure and reply.failure not in judging.OF_ONE_PAIR
-                unanswered = unanswered + 1 if lost else 0
-                pair_id, order = reply.key.rsplit("/", 1)
-                both = half.setdefault(pair_id, {})
-                both[order] = reply
-                if len(both) == len(ORDERS):
-                    del half[pair_id]
-                    _count(result, finished, todo, pairs[pair_id], both)
-                if unanswered >= min(GIVE_UP_AFTER, len(ORDERS) * result.wanted):
-                    raise ModelError(
-                        f"The last {unanswered} requests to the judge got no reply "
-                        f"({reply.failure}). What was judged is stored. See that {asker.name} "
-                        "works, then run `pairloop judge` again."
-                    )
-                if time.monotonic() - last > APPEND_SECONDS:
-                    flush()
-        flush()
-    except BaseException as error:
-        flush()
-        stopped = isinstance(error, KeyboardInterrupt)
-        status = RunStatus.STOPPED if stopped else RunStatus.FAILED
-        run.event(f"{type(error).__name__}: {error}"[:500], status=status)
-        raise
+    with run.failing(), ExitStack() as stack:
+        stack.callback(flush)  # whatever ends the run
+        replies = stack.enter_context(closing(asker.ask(_conversations(store, todo))))
+        for reply in replies:
+            lost = reply.failure and reply.failure not in judging.OF_ONE_PAIR
+            unanswered = unanswered + 1 if lost else 0
+            pair_id, order = reply.key.rsplit("/", 1)
+            both = half.setdefault(pair_id, {})
+            both[order] = reply
+            if len(both) == len(ORDERS):
+                del half[pair_id]
+                _count(result, finished, todo, pairs[pair_id], both)
+            if unanswered >= min(GIVE_UP_AFTER, len(ORDERS) * result.wanted):
+                raise ModelError(
+                    f"The last {unanswered} requests to the judge got no reply "
+                    f"({reply.failure}). What was judged is stored. See that {asker.name} "
+                    "works, then run `pairloop judge` again."
+                )
+            if time.monotonic() - last > APPEND_SECONDS:
+                flush()
     run.event(f"{result.judged} pairs judged", progress=1.0, status=RunStatus.DONE)
     return result
 

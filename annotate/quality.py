@@ -23,7 +23,7 @@ from annotate.quality_words import LEAST_VOTES, Finding, verdict_of, weight_of
 from annotate.stats.ability import fit_abilities
 from annotate.stats.bias import Bias, Effect, fit_bias
 from annotate.stats.dawid_skene import dawid_skene
-from annotate.stats.estimate import Estimate, Floats
+from annotate.stats.estimate import Estimate, Floats, Measured
 from annotate.stats.labelers import Consistency, consistency_of, share_of
 from annotate.stats.style import in_typical_units, style_differences, styles_of
 from annotate.stats.votes import FIRST, SECOND, Votes, verdict_codes
@@ -40,22 +40,6 @@ EASED = 1e-7  # tolerance of the model fit: accuracies are off by less than half
 LEAN = 0.1  # how far from one half, or from everybody, a share must lie to be worth a word
 SELF_AGREEMENT, GOLD_SHARE = 0.65, 0.7  # below these, with the whole interval, a lead should look
 TEXTS_AT_ONCE = 50_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """An estimate with its standard error."""
-
-    value: float
-    error: float
-
-    @property
-    def low(self) -> float:
-        return self.value - 1.959963984540054 * self.error
-
-    @property
-    def high(self) -> float:
-        return self.value + 1.959963984540054 * self.error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from annotate.admin_html import Key, Raw, table, text
 from annotate.charts_intervals import Axis, Bar, forest
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Measured, Quality
+from annotate.quality import LabelerQuality, Quality
 from annotate.stats.bias import Effect
-from annotate.stats.estimate import Estimate
+from annotate.stats.estimate import Estimate, Measured
 
 DRAWN = 30  # labelers in a picture; the table has everybody
 _NONE = "-"

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from annotate.charts_intervals import Axis, Bar, forest
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Measured, Quality
+from annotate.quality import LabelerQuality, Quality
 from annotate.report_parts import Rows, Section
 from annotate.report_words import in_one, number
 from annotate.stats.bias import Effect
+from annotate.stats.estimate import Measured
 from annotate.stats.sizes import (
     comparisons_for_win,
     half_width,

@@ -15,6 +15,7 @@ from storage import team
 from storage.store import Store
 
 WINDOW_SECONDS = 300.0
+TOO_MANY = "Too many attempts. Wait five minutes, then try again."
 _TRIES_PER_NAME = 10
 _TRIES_PER_PEER = 30
 

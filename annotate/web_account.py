@@ -9,7 +9,7 @@ from annotate import passwords, tokens
 from annotate.access import Me
 from annotate.account_html import account_page
 from annotate.accounts import MAX_PASSWORD_CHARS
-from annotate.signing_in import Door
+from annotate.signing_in import TOO_MANY, Door
 from storage import team
 from storage.errors import InputError
 from storage.records import Labeler
@@ -17,7 +17,6 @@ from storage.records import Labeler
 _Text = Annotated[str, Form(max_length=200)]
 _Password = Annotated[str, Form(max_length=MAX_PASSWORD_CHARS)]
 _SHOWN = 100
-_TOO_MANY = "Too many attempts. Wait five minutes, then try again."
 
 
 def account_router(door: Door) -> APIRouter:
@@ -59,7 +58,7 @@ def account_router(door: Door) -> APIRouter:
     ) -> Response:
         attempt = f"password of {me.name}"
         if not door.may_try(request, attempt):
-            return page(me, said=_TOO_MANY, status=429)
+            return page(me, said=TOO_MANY, status=429)
         if password != again:
             return page(me, said="The two new passwords differ.", status=422)
         try:

@@ -11,7 +11,7 @@ from annotate import accounts, invitations, passwords
 from annotate.access import anybody
 from annotate.accounts import MAX_PASSWORD_CHARS
 from annotate.invitations import InvitationState
-from annotate.signing_in import WINDOW_SECONDS, Door
+from annotate.signing_in import TOO_MANY, WINDOW_SECONDS, Door
 from annotate.web_pages import invitation_page, login_page, message, page, reset_page
 from storage.errors import ConflictError, InputError
 from storage.team_records import Invitation
@@ -38,7 +38,7 @@ def login_router(door: Door, *, one_time_logins: Mapping[str, str]) -> APIRouter
     def login(request: Request, name: _Name = "", password: _Password = "") -> Response:
         name = name.strip()
         if not door.may_try(request, name):
-            return _too_many(login_page(_TOO_MANY, single_sign_on=label, status=429))
+            return _too_many(login_page(TOO_MANY, single_sign_on=label, status=429))
         labeler = accounts.check_password(door.store, name, password)
         if labeler is None:
             door.failed(name)
@@ -101,7 +101,7 @@ def invite_router(door: Door) -> APIRouter:
     ) -> Response:
         attempt = f"invitation {accounts.token_hash(token)}"
         if not door.may_try(request, attempt):
-            return _too_many(_end(_TOO_MANY, 429))
+            return _too_many(_end(TOO_MANY, 429))
         found = open_invitation(token)
         if isinstance(found, Response):
             return found
@@ -136,7 +136,7 @@ def reset_router(door: Door) -> APIRouter:
     ) -> Response:
         attempt = f"reset {accounts.token_hash(token)}"
         if not door.may_try(request, attempt):
-            return _too_many(_end(_TOO_MANY, 429))
+            return _too_many(_end(TOO_MANY, 429))
         name = passwords.whose_reset(door.store, token)
         if name is None:
             return _end(_RESET_ENDED, 410)
@@ -155,7 +155,6 @@ def reset_router(door: Door) -> APIRouter:
 
 
 _RESET_ENDED = "This link was used already, has ended, or is not one of ours. Ask for a new one."
-_TOO_MANY = "Too many attempts. Wait five minutes, then try again."
 _NOT_OURS = "This link was used already, or is not one of ours."
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from annotate.access import anybody
 from annotate.config import Oidc
 from annotate.oidc import SECRET, OidcError, Provider, Started
-from annotate.signing_in import Door
+from annotate.signing_in import TOO_MANY, Door
 from annotate.web_pages import login_page
 from storage import judgments as judging
 from storage.records import LabelerKind
@@ -43,7 +43,7 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
     @router.get(_PATH)
     def away(request: Request) -> Response:
         if not door.may_try(request, attempt_of(request)):
-            return says("Too many attempts. Wait five minutes, then try again.", 429)
+            return says(TOO_MANY, 429)
         started = Started.new()
         try:
             address = provider.begin(started, redirect_uri=address_back(request))

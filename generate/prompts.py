@@ -8,7 +8,6 @@ Every bad row of every file is reported in one error and nothing is stored.
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from generate.rows import Row, parse_json, rows
 from storage.errors import InputError
+from storage.prompts import normalised
 from storage.records import Message, Prompt, Split
 
 ROLES = ("system", "user", "assistant")
@@ -24,12 +24,6 @@ SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 NO_COLUMNS: Mapping[str, str] = {}
 MAX_REPORTED = 50
 HALF = "holds half of a surrogate pair, which is no character"
-
-
-def normalised(messages: Sequence[Message]) -> str:
-    """Text by which prompts are the same and by which they are split: case, form and space aside."""
-    turns = (f"{m.role}: {' '.join(m.content.split())}" for m in messages)
-    return unicodedata.normalize("NFKC", "\n".join(turns)).casefold()
 
 
 def split_of(messages: Sequence[Message], *, validation_share: float, test_share: float) -> Split:

@@ -7,9 +7,9 @@ APPEND_SECONDS of them; the next run samples only what is missing.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -207,27 +207,14 @@ def _run(
             speed = result.sampled / max(result.seconds, 1e-9)
             progress(result.sampled - sampled_before, len(missing), speed, result.tokens_per_second)
 
-    with _closing_words(run, flush, result):
+    with run.failing(), ExitStack() as stack:
+        stack.callback(flush)  # whatever ends the run
         for sample in engine.sample(requests):
             finished.append(_response(by_key[sample.key], sample, facts))
             result.tokens += len(sample.token_ids or ())
             result.finish_reasons[sample.finish_reason.value] += 1
             if time.monotonic() - last > wait:
                 flush()
-
-
-@contextmanager
-def _closing_words(run: RunLog, flush: Callable[[], None], result: Generated) -> Iterator[None]:
-    """Whatever ends a run, what is finished is stored and the run says how it ended."""
-    try:
-        yield
-        flush()
-    except BaseException as error:
-        flush()
-        stopped = isinstance(error, KeyboardInterrupt)
-        status = RunStatus.STOPPED if stopped else RunStatus.FAILED
-        run.event(f"{type(error).__name__}: {error}"[:500], status=status)
-        raise
     run.event(f"{result.sampled} answers sampled", progress=1.0, status=RunStatus.DONE)
 
 

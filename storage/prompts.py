@@ -1,9 +1,16 @@
 """Reading prompts."""
 
+import unicodedata
 from collections.abc import Sequence
 
-from storage.records import Prompt
+from storage.records import Message, Prompt
 from storage.store import Store
+
+
+def normalised(messages: Sequence[Message]) -> str:
+    """Text by which prompts are the same and by which they are split: case, form and space aside."""
+    turns = (f"{m.role}: {' '.join(m.content.split())}" for m in messages)
+    return unicodedata.normalize("NFKC", "\n".join(turns)).casefold()
 
 
 def prompts(store: Store) -> list[Prompt]:

@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -74,6 +75,17 @@ class RunLog:
         )
         self._store.append([row])
         self._sequence += 1
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Note why the run ended, if an error ends it; ctrl-C stops a run and is no failure."""
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            status = RunStatus.STOPPED if stopped else RunStatus.FAILED
+            self.event(f"{type(error).__name__}: {error}"[:500], status=status)
+            raise
 
 
 def library_versions() -> dict[str, str]:

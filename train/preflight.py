@@ -4,7 +4,6 @@ Each check is a pure function of the data: a light, how many pairs it is about, 
 what was found and what to do. A red one stops the run; amber ones are told and kept in run.json.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pyarrow as pa
 from rapidfuzz.distance import Levenshtein
 
 from storage.intervals import wilson
+from storage.prompts import normalised
 from storage.records import FinishReason, Prompt, Response, Triplet
 from train.config import EXPERIMENTAL, Method, TrainConfig
 from train.examples import Example, Single, end_ids, prompt_ids_of
@@ -86,8 +86,8 @@ def rows(data: Data) -> Check:
 
 def split_leak(data: Data) -> Check:
     """No prompt is on both sides, also not in another spelling."""
-    trained = {_key(data.prompt(t)) for t in data.triplets}
-    leaked = [t.pair_id for t in data.held if _key(data.prompt(t)) in trained]
+    trained = {normalised(data.prompt(t).messages) for t in data.triplets}
+    leaked = [t.pair_id for t in data.held if normalised(data.prompt(t).messages) in trained]
     return _check(
         "split leak",
         leaked,
@@ -371,11 +371,6 @@ CHECKS: tuple[Callable[[Data], Check], ...] = (
 def _drifts(response: Response, tokenizer: Any) -> bool:
     ids = [i for i in response.token_ids or () if i not in end_ids(tokenizer)]
     return bool(ids) and tokenizer.encode(response.text, add_special_tokens=False) != ids
-
-
-def _key(prompt: Prompt) -> str:
-    turns = (f"{m.role}: {' '.join(m.content.split())}" for m in prompt.messages)
-    return unicodedata.normalize("NFKC", "\n".join(turns)).casefold()
 
 
 def _check(

@@ -7,14 +7,6 @@ const FLAGS = { unclear_prompt: "unclear prompt", unsafe: "unsafe content", pers
 const saysOf = ({ choice, strength }) =>
   strength ? SAYS[choice].replace("better", HOW[strength]) : SAYS[choice];
 
-function ago(at) {
-  const minutes = Math.round((Date.now() - at) / 60000);
-  if (minutes < 1) return "just now";
-  if (minutes < 60) return minutes + " min ago";
-  if (minutes < 24 * 60) return Math.round(minutes / 60) + " h ago";
-  return at.toLocaleDateString();
-}
-
 function timeOf(text) {
   const at = utc(text);
   const time = make("time", "", ago(at));

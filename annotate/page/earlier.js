@@ -73,14 +73,6 @@ function paintRow(button, item) {
   if (item.prompt !== undefined) prompt.textContent = item.prompt;
 }
 
-function ago(at) {
-  const minutes = Math.round((Date.now() - at) / 60000);
-  if (minutes < 1) return "just now";
-  if (minutes < 60) return minutes + " min ago";
-  if (minutes < 24 * 60) return Math.round(minutes / 60) + " h ago";
-  return at.toLocaleDateString();
-}
-
 async function pickEarlier(presentation) {
   earlier.chosen = presentation;
   try {

@@ -67,6 +67,14 @@ function make(tag, className, text) {
 // The server's times are UTC without saying so.
 const utc = (text) => new Date(/Z|[+-]\d\d:\d\d$/.test(text) ? text : text + "Z");
 
+function ago(at) {
+  const minutes = Math.round((Date.now() - at) / 60000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return minutes + " min ago";
+  if (minutes < 24 * 60) return Math.round(minutes / 60) + " h ago";
+  return at.toLocaleDateString();
+}
+
 // Seconds this person has looked at the card on the screen.
 const looked = () => {
   const away = awayMs + (awaySince === null ? 0 : performance.now() - awaySince);

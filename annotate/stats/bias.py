@@ -16,27 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from annotate.stats.consensus_model import halves, share_first
-from annotate.stats.estimate import Floats, Ints
+from annotate.stats.estimate import Floats, Ints, Measured
 from annotate.stats.votes import Votes
 
 SIDE, LENGTH, STRENGTH = "side", "length", "strength"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Measured):
     """A change of the log-odds of being preferred, with its standard error."""
 
     name: str
-    value: float
-    error: float
-
-    @property
-    def low(self) -> float:
-        return self.value - 1.959963984540054 * self.error
-
-    @property
-    def high(self) -> float:
-        return self.value + 1.959963984540054 * self.error
 
     @property
     def share(self) -> float:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from storage.intervals import Z
+
 MIN_PAIRS = 10  # below this there is "not enough data" instead of a number
 RESAMPLES = 1000
 CELLS = 4_000_000  # of one block of draws: 32 MB
@@ -35,6 +37,22 @@ class Estimate:
     @staticmethod
     def none(n: int) -> "Estimate":
         return Estimate(value=None, low=None, high=None, n=n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A fitted number with its standard error, and the 95 % interval that this means."""
+
+    value: float
+    error: float
+
+    @property
+    def low(self) -> float:
+        return self.value - Z * self.error
+
+    @property
+    def high(self) -> float:
+        return self.value + Z * self.error
 
 
 def kinds_of(rows_P_C: npt.NDArray[np.generic]) -> tuple[Floats, Ints]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from generate.config import GenerateConfig
-from generate.prompts import normalised, refusal
+from generate.prompts import refusal
 from pairloop.imports.encode import Shares, prompt_record
 from pairloop.imports.found import Candidates, LeftOut, Problem, Vote
 from pairloop.imports.stage import Problems, sources_of
+from storage.prompts import normalised
 from storage.records import Prompt
 
 
