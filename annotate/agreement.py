@@ -102,18 +102,17 @@ def counted_votes(
     table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
     left_out = {}
 
-    def keep(reason: str, mask: pa.Array | pa.ChunkedArray) -> None:
+    def keep(reason: str, kept: pa.Table) -> None:
         nonlocal table
-        kept = table.filter(mask)
         left_out[reason] = table.num_rows - kept.num_rows
         table = kept
 
-    keep("of_models", pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
+    keep("of_models", judging.by_people(table))
     if round_number is not None:
-        keep("of_other_rounds", pc.equal(table["round"], round_number))
+        keep("of_other_rounds", table.filter(pc.equal(table["round"], round_number)))
     if config.tie_breaker or config.stop_at is not None:
         unprompted = np.asarray(table["place"]) <= _unprompted_votes(table, config)
-        keep("tie_breaking", pa.array(unprompted, type=pa.bool_()))
+        keep("tie_breaking", table.filter(pa.array(unprompted, type=pa.bool_())))
     return CountedVotes(table=table, left_out=left_out)
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
@@ -50,11 +51,13 @@ def train(
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
-        plan = planning.plan_training(store, space.train, run_id="plan", now=utc_now())
+        plan = planning.plan_training(store, space.train, run_id=uuid4().hex, now=utc_now())
         if dry_run:
             _say_plan(plan)
             return
-        flip_rate = agreement_report(store, annotate).flip_rate.value
+        flip_rate = None
+        if planning.measures_flips(space.train):
+            flip_rate = agreement_report(store, annotate).flip_rate.value
         if check:
             _say_checks(_checked(store, space, plan, flip_rate=flip_rate), as_json=as_json)
             return
@@ -64,6 +67,7 @@ def train(
                     store,
                     space.root,
                     space.train,
+                    plan=plan,
                     flip_rate=flip_rate,
                     on_step=lambda step, steps, logged: tick(
                         step, steps, f"loss {logged['loss']:.3f}"

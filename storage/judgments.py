@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session
 from storage.store import Store
@@ -30,6 +31,11 @@ def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:
     kind, and place (1 for the first person, or model, who has a vote on the pair).
     """
     return store.table("votes_by_pair", purposes=[p.value for p in purposes])
+
+
+def by_people(found: pa.Table) -> pa.Table:
+    """Those of `votes` that people gave; whoever has no account was a person elsewhere."""
+    return found.filter(pc.fill_null(pc.not_equal(found["kind"], "model"), fill_value=True))
 
 
 def votes_version(store: Store) -> tuple[int, ...]:

@@ -14,8 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a micro model on many threads m
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
-settings.register_profile("pairloop", deadline=None)  # a busy machine is no failure
-settings.load_profile("pairloop")
+# No deadline: a busy machine is no failure. The same examples every time, so that a failure is of
+# the change at hand; `make fuzz` looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("new" if "PAIRLOOP_FUZZ" in os.environ else "same")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from storage.errors import NotReadyError
-from storage.judgments import votes
+from storage.judgments import by_people, votes
 from storage.pairs import consensus_by_pair, pairs_of_round
 from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
-from storage.records import LabelerKind, Pair, Policy, Purpose, Split, content_id
+from storage.records import Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
 from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
@@ -29,6 +27,7 @@ from train.weights import Weights
 class Plan:
     """What a training run would do."""
 
+    run_id: str  # of the triplets, and of the run that trains on them
     policy: Policy  # the one trained from
     built: Built
     fingerprint: str  # of data and settings: equal means the same training
@@ -95,6 +94,7 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         margins,
     ]
     return Plan(
+        run_id=run_id,
         policy=policy,
         built=built,
         fingerprint=content_id("f2", facts).split(":")[1],
@@ -149,8 +149,6 @@ def gather(
         work=workspace / "policies" / f".work-{plan.fingerprint[:16]}",
         singles=singles_of(unpaired, texts, tokenizer),
     )
-    given = votes(store, purposes=[Purpose.TRAIN])
-    people = [kind != LabelerKind.MODEL.value for kind in given["kind"].to_pylist()]
     data = Data(
         triplets=triplets,
         held=held,
@@ -159,7 +157,7 @@ def gather(
         singles=job.singles,
         heldout=job.heldout,
         texts=texts,
-        votes=given.filter(pa.array(people, type=pa.bool_())),
+        votes=by_people(votes(store, purposes=[Purpose.TRAIN])),
         tokenizer=tokenizer,
         config=config,
     )
@@ -201,6 +199,11 @@ def _weighed(examples: Sequence[Example], config: TrainConfig) -> list[Example]:
         )
         for e in examples
     ]
+
+
+def measures_flips(config: TrainConfig) -> bool:
+    """Whether training needs to know how often this project's votes are wrong."""
+    return config.loss is Loss.ROBUST and config.flip_rate is None
 
 
 def _flip_rate(config: TrainConfig, measured: float | None) -> float:

@@ -58,23 +58,24 @@ def train(
     workspace: Path,
     config: TrainConfig,
     *,
+    plan: Plan | None = None,
     flip_rate: float | None = None,
     on_step: OnStep | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
     """Train the next policy from the newest one's settled pairs and register it.
 
-    flip_rate: how often a vote is wrong in this project, None where that is not known. stopping:
-    whether to keep a checkpoint and stop; then KeyboardInterrupt is raised.
+    plan: where it was made already. flip_rate: how often a vote is wrong in this project, None
+    where that is not known; for the loss that measures_flips. stopping: whether to keep a
+    checkpoint and stop; then KeyboardInterrupt is raised.
     """
-    run_id = uuid4().hex
-    plan = plan_training(store, config, run_id=run_id, now=utc_now())
+    plan = plan or plan_training(store, config, run_id=uuid4().hex, now=utc_now())
     run = RunLog(
         store,
         RunKind.TRAIN,
         number=plan.next_round,
         config=config.model_dump(mode="json"),
-        run_id=run_id,
+        run_id=plan.run_id,
     )
     try:
         from train.fit import fit  # seconds of imports: after the plan was found good

@@ -109,10 +109,10 @@ def values_of(hint: object) -> st.SearchStrategy:
 def build(kind: type, data: st.DataObject) -> Record:
     hints = get_type_hints(kind)
     row = {f.name: data.draw(values_of(hints[f.name]), label=f.name) for f in fields(kind)}
-    # Own keys, so that no row takes another's place, and rounds that can be counted down from.
+    # Own keys, so that no row takes another's place, and numbers that can be counted on from.
     row |= dict.fromkeys({READ[kind][1], "id", "pair_id"} & row.keys(), uuid4().hex)
-    if "round" in row:
-        row["round"] = data.draw(st.integers(-1, 10**6), label="round")
+    for counted in {"round", "revision"} & row.keys():
+        row[counted] = data.draw(st.integers(-1, 10**6), label=counted)
     try:
         return kind(**row)
     except ValueError:  # the record's own rules, tested in test_records.py
