@@ -54,6 +54,7 @@ def main() -> None:
         "vllm",
         "gradio",
         "asyncio",
+        "pairloop.audit",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:

@@ -18,6 +18,8 @@ from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
 from annotate.rounds import RoundRunner
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
+from pairloop.logs import configure
+from pairloop.opening import LastWords, starting
 from pairloop.workspace import Workspace
 from storage import team
 from storage.errors import ConfigurationError, InputError, StoreError
@@ -41,9 +43,10 @@ def serve(
     ready is called with the address and the links (by labeler) once the port is bound; without it
     they are printed.
     """
+    configure(space.log)
     listener = _listen(config.host, config.port)
     config = config.model_copy(update={"port": listener.getsockname()[1]})
-    with space.store(hold=True) as store:
+    with starting(listener) as opening, space.store(hold=True) as store:
         names = list(logins)
         people = labelers(store)
         led = any(p.active and p.role is Role.ADMIN for p in people.values())
@@ -76,16 +79,19 @@ def serve(
         )
         address = f"http://{_shown_host(config.host)}:{config.port}"
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
+        opening.close()  # from here on whoever asks waits a moment for the server itself
         (ready or _print_ready)(address, links)
-        server = uvicorn.Server(
+        server = LastWords(
             uvicorn.Config(
                 app,
-                log_level="warning",
-                access_log=False,
+                log_config=None,  # its lines go where ours go
+                access_log=False,  # annotate/observe.py has a line for each request
                 proxy_headers=False,
                 timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
                 timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
-            )
+            ),
+            health=app.state.health,
+            drain_seconds=config.drain_seconds,
         )
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
@@ -158,4 +164,5 @@ def _print_ready(address: str, links: dict[str, str]) -> None:
     print(f"Labeling pages: {address}", flush=True)
     for name, link in links.items():
         print(f"Sign in once as {name}: {link}", flush=True)
-    print("Stop with Ctrl-C.", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():  # else it is a log, and each line of it an event
+        print("Stop with Ctrl-C.", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from annotate.config import AnnotateConfig, Retrain
 from generate.config import GenerateConfig
+from pairloop.logs import LogConfig
 from storage.config import check_sections, read_toml, section
 from storage.errors import ConfigurationError
 from train.config import TrainConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "pairloop.toml"
 DATABASE = "pairloop.duckdb"
-SECTIONS = ("generate", "annotate", "train", "retrain")
+SECTIONS = ("generate", "annotate", "train", "retrain", "log")
 
 TEMPLATE = """\
 # A pairloop workspace. Every key that is not here has its default; see docs/configuration.md.
@@ -59,6 +60,7 @@ class Workspace:
     annotate: AnnotateConfig
     train: TrainConfig
     retrain: Retrain
+    log: LogConfig
 
     def store(self, *, hold: bool = False) -> Store:
         """The database; hold=True keeps the file and serves it (the labeling server)."""
@@ -93,6 +95,7 @@ def open_workspace(root: Path) -> Workspace:
         annotate=section(path, data, "annotate", AnnotateConfig),
         train=section(path, data, "train", TrainConfig),
         retrain=section(path, data, "retrain", Retrain),
+        log=section(path, data, "log", LogConfig),
     )
 
 

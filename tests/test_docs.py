@@ -8,6 +8,7 @@ import pytest
 
 from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig, RayCluster, Server
+from pairloop.logs import LogConfig
 from train.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +57,7 @@ def test_every_command_and_link_in_the_docs_exists(page):
         ("### [[annotate.webhooks]]", Webhook),
         ("## [train]", TrainConfig),
         ("## [retrain]", Retrain),
+        ("## [log]", LogConfig),
     ],
 )
 def test_every_key_is_in_the_configuration_page_and_no_other(section, model):
