@@ -1,5 +1,6 @@
 """`pairloop annotate`: the labeling pages, until stopped."""
 
+import logging
 import os
 import secrets
 import socket
@@ -26,6 +27,8 @@ from storage.errors import ConfigurationError, InputError, StoreError
 from storage.judgments import labelers
 from storage.records import LabelerKind, Role
 from storage.store import Store
+
+log = logging.getLogger(__name__)
 
 FIRST_ADMIN = "admin"
 
@@ -93,6 +96,7 @@ def serve(
             health=app.state.health,
             drain_seconds=config.drain_seconds,
         )
+        log.info("started")
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
                 server.run(sockets=[listener])
@@ -100,6 +104,7 @@ def serve(
             for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
+    log.info("stopped")
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
 
 

@@ -6,6 +6,7 @@ import configparser
 import re
 import socket
 import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +66,12 @@ def test_the_containers_can_change_nothing_but_their_workspace():
             ["grep", "-rqw", variable, "--include=*.py", "."], cwd=DEPLOY.parents[1]
         )
         assert found.returncode == 0, f"{variable} is nothing that the program reads"
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile():
+    program = Path(sys.executable).parent / "hadolint"
+    found = subprocess.run([program, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_image_runs_as_nobody_in_particular_and_ends_as_ctrl_c_does():
