@@ -95,7 +95,7 @@ def _checked(
     gathered = gather(store, space.root, plan, space.train, flip_rate=flip_rate)
     checks = gathered.checks()
     if all(c.light is not Light.RED for c in checks):
-        ready = prepare(gathered.job)
+        ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
         checks += model_checks(gathered.job, ready.reference, dry_step(ready))
         for made in (gathered.job.work, gathered.job.work.parent):
             with suppress(OSError):  # a trainer makes its folder; one with checkpoints stays

@@ -48,17 +48,22 @@ class Trained:
 
 
 def fit(
-    job: Job, *, out: Path, on_log: OnLog, stopping: Callable[[], bool] = lambda: False
+    job: Job,
+    *,
+    out: Path,
+    on_log: OnLog,
+    stopping: Callable[[], bool] = lambda: False,
+    tokenizer: Any = None,
 ) -> Trained:
     """Train and write weights and tokenizer to `out`; resumes from a checkpoint in job.work.
 
-    Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
+    tokenizer: of the policy, where it is loaded already. Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
     when the loss is no number or the policy does not start where the reference says.
     """
     from transformers import TrainerCallback
     from transformers.trainer_utils import get_last_checkpoint
 
-    ready = prepare(job)
+    ready = prepare(job, tokenizer=tokenizer)
     first = dry_step(ready)
     if not first.holds:
         raise ModelError(wrong_start(first))
