@@ -80,6 +80,7 @@ def shared_arguments(
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,
     }
 
 

@@ -25,6 +25,8 @@ from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
 from train.weights import Weights, tokenizer_of
 
+_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -53,6 +55,7 @@ class Plan:
 class Gathered:
     """A plan with its data: the job for the trainer, and what the checks look at."""
 
+    workspace: Path
     job: Job
     data: Data
     reference: Policy
@@ -98,7 +101,7 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
     margins = {} if given is None else _margins(given, pairs, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json"),
+        config.model_dump(mode="json", exclude=_ELSEWHERE),
         sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
         sorted([u.pair_id, u.desirable] for u in built.unpaired),
         edits,
@@ -171,7 +174,7 @@ def gather(
         tokenizer=tokenizer,
         config=config,
     )
-    return Gathered(job=job, data=data, reference=reference)
+    return Gathered(workspace=workspace, job=job, data=data, reference=reference)
 
 
 def refuse_red(checks: Sequence[Check]) -> None:

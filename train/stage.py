@@ -10,8 +10,9 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
@@ -33,6 +34,9 @@ from train.report_html import Findings, report_html
 from train.triplets import Drop
 from train.verdict import as_json, verdict_of
 from train.watch import warnings_of
+
+if TYPE_CHECKING:
+    from train.fit import Trained
 
 log = logging.getLogger(__name__)
 
@@ -124,15 +128,11 @@ def _fit_and_publish(
     stopping: Callable[[], bool],
 ) -> dict[str, object]:
     """Train, and move the weights with their report to `folder`; returns the report."""
-    from train.fit import fit  # seconds of imports: after the plan was found good
-
     job, config = gathered.job, gathered.job.config
     run, pairs = live.run, len(plan.built.of(Split.TRAIN))
     run.event(f"training on {pairs} triplets, {len(job.heldout)} held out")
     out = job.work / "result"
-    trained = fit(
-        job, out=out, on_log=live.on_log, stopping=stopping, tokenizer=gathered.data.tokenizer
-    )
+    trained = _fit(gathered, out, live, stopping)
     checks = [*checks, *model_checks(job, trained.reference, trained.dry_step)]
     verdict = verdict_of(trained.heldout_rewards, live.warnings, method=config.method)
     report: dict[str, object] = {
@@ -170,6 +170,19 @@ def _fit_and_publish(
     )
     _publish(out, folder, report, findings)
     return report
+
+
+def _fit(gathered: Gathered, out: Path, live: "Live", stopping: Callable[[], bool]) -> "Trained":
+    """In this process, or in those that the settings ask for."""
+    from train.fit import fit  # seconds of imports: after the plan was found good
+    from train.launch import fit_launched
+    from train.samples import sampled
+
+    job, tokenizer = gathered.job, gathered.data.tokenizer
+    if job.config.launch is None:
+        return fit(job, out=out, on_log=live.on_log, stopping=stopping, tokenizer=tokenizer)
+    trained = fit_launched(job, gathered.workspace, on_log=live.on_log, stopping=stopping)
+    return replace(trained, samples=sampled(job, out, tokenizer))
 
 
 class Live:
