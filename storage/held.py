@@ -18,6 +18,7 @@ from storage.errors import StoreError
 
 log = logging.getLogger(__name__)
 
+CLOSE_SECONDS = 5.0  # what is under way gets to end, when the file is closed
 AGAIN_SECONDS = 1.0  # between two attempts to open the file again
 
 
@@ -58,8 +59,15 @@ class HeldFile:
                 self._turn.notify_all()
 
     def close(self) -> None:
-        """Stop serving and give the file back. Closing twice does nothing."""
-        self._closed = True
+        """Stop serving and give the file back, once what is under way is stored or refused.
+
+        Closing twice does nothing.
+        """
+        with self._turn:
+            self._closed = True
+            self._turn.notify_all()
+            if not getattr(self._own, "depth", 0):
+                self._turn.wait_for(lambda: not self._users, timeout=CLOSE_SECONDS)
         self._let_go()
 
     def _sound(self) -> bool:
