@@ -56,10 +56,14 @@ class Found:
     refused: int
 
     def __add__(self, other: "Found") -> "Found":
-        return Found(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+        return Found(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
 
 
-def compare(store: Store, diary: Diary, *, acknowledged: dict[str, Decision] | None = None) -> Found:
+def compare(
+    store: Store, diary: Diary, *, acknowledged: dict[str, Decision] | None = None
+) -> Found:
     """Look for everything acknowledged (by now, or in `acknowledged`) in the store."""
     told = diary.acknowledged if acknowledged is None else acknowledged
     events = judging.judgment_events(store)

@@ -2,7 +2,5 @@
 
 import gradio  # noqa: F401
 
-import annotate.adjudicate_page
-import annotate.admin_page
-import annotate.label_page
 import pairloop.serve  # noqa: F401
+from annotate import adjudicate_page, admin_page, label_page  # noqa: F401
