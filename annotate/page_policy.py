@@ -76,7 +76,7 @@ class PagePolicy:
             await self._app(scope, receive, send)
             return
         # Compressed, it could not be read here; the page itself is small.
-        scope = scope | {"headers": [h for h in scope["headers"] if h[0] != b"accept-encoding"]}
+        scope = {**scope, "headers": [h for h in scope["headers"] if h[0] != b"accept-encoding"]}
         start: Message | None = None
         body = bytearray()
 
