@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.requests import Request
 
 from annotate.health import Health
+from annotate.stopping import Stopping
 
 STARTING = "The server is starting."
 _HEADERS = {"Retry-After": "2", "Cache-Control": "no-store"}
@@ -74,23 +75,30 @@ def _app() -> FastAPI:
 
 
 class LastWords(uvicorn.Server):
-    """Told to end, it says that it is not ready for some seconds, and only then stops serving.
+    """Told to end, it takes no new work and answers what is under way.
 
-    So a proxy sends new requests elsewhere before it meets a closed port. Told twice, it ends at once.
+    With drain_seconds it first serves on for so long and says that it is not ready, so that a proxy
+    sends new requests elsewhere before it meets a closed port. Told twice, it ends at once.
     """
 
-    def __init__(self, config: uvicorn.Config, *, health: Health, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, health: Health, stopping: Stopping, drain_seconds: float
+    ) -> None:
         super().__init__(config)
-        self._health, self._drain_seconds = health, drain_seconds
+        self._health, self._stopping, self._drain_seconds = health, stopping, drain_seconds
         self._timer: threading.Timer | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._drain_seconds and not self._health.stopping:
-            self._timer = threading.Timer(self._drain_seconds, super().handle_exit, (sig, frame))
+            self._timer = threading.Timer(self._drain_seconds, self._end, (sig, frame))
             self._timer.daemon = True
             self._timer.start()
         else:
             if self._timer is not None:
                 self._timer.cancel()
-            super().handle_exit(sig, frame)
+            self._end(sig, frame)
         self._health.stopping = True
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.begin()
+        super().handle_exit(sig, frame)

@@ -6,7 +6,6 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 import uvicorn
@@ -17,10 +16,12 @@ from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
-from annotate.rounds import RoundRunner
+from annotate.rounds import RoundRunner, command_of
+from annotate.stopping import Stopping
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
 from pairloop.logs import configure
 from pairloop.opening import LastWords, starting
+from pairloop.stopping import stopping_on_signals
 from pairloop.workspace import Workspace
 from storage import team
 from storage.errors import ConfigurationError, InputError, StoreError
@@ -31,6 +32,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 FIRST_ADMIN = "admin"
+STOP_SECONDS = 5  # for requests under way; open pages keep a stream that never ends by itself
 
 
 def serve(
@@ -58,7 +60,7 @@ def serve(
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
-        runner = RoundRunner(space.root)
+        runner, stopping = RoundRunner(space.root), Stopping()
         app = create_app(
             desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,
@@ -69,6 +71,7 @@ def serve(
             rule=space.retrain,
             runner=runner,
         )
+        app.add_middleware(stopping.gate)
         failed = partial(hooks.notify, ROUND_FAILED) if hooks else _nobody
         watch = (
             RoundWatch(store, partial(hooks.notify, ROUND_READY), on_failed=failed)
@@ -91,21 +94,38 @@ def serve(
                 access_log=False,  # annotate/observe.py has a line for each request
                 proxy_headers=False,
                 timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
-                timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
+                timeout_graceful_shutdown=STOP_SECONDS,
             ),
             health=app.state.health,
+            stopping=stopping,
             drain_seconds=config.drain_seconds,
         )
         log.info("started")
         try:
-            with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
+            # uvicorn raises the signal again after it has shut down: what follows is still to be done.
+            with stopping_on_signals():
                 server.run(sockets=[listener])
         finally:
             for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
+    _tell_of_child(runner)
     log.info("stopped")
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
+
+
+def _tell_of_child(runner: RoundRunner) -> None:
+    """A run outlives the pages that started it; whoever stops them is told so."""
+    child = runner.state()
+    if child.running:
+        log.warning(
+            "`%s` (process %d) goes on without the pages; `kill -INT %d` stops it at its next good "
+            "moment. Its log: logs/%s",
+            command_of(child.verb),
+            child.pid,
+            child.pid,
+            child.log,
+        )
 
 
 def _nobody(_payload: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from serving import wait_for
 
 from annotate.health import Health
+from annotate.stopping import Stopping
 from pairloop.opening import STARTING, LastWords, starting
 from storage.store import Store
 
@@ -78,7 +79,10 @@ def ending(tmp_path, listener):
 
         def start(drain_seconds):
             server = LastWords(
-                uvicorn.Config(app, log_level="error"), health=health, drain_seconds=drain_seconds
+                uvicorn.Config(app, log_level="error"),
+                health=health,
+                stopping=Stopping(),
+                drain_seconds=drain_seconds,
             )
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
