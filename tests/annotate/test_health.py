@@ -6,27 +6,32 @@ import time
 
 import httpx
 import pytest
+from factories import open_store
+from fastapi import FastAPI
 from serving import listening, wait_for
 
-from annotate import health
-from annotate.health import DISK_FULL, FAILED, NO_ANSWER, STOPPING
+from annotate.health import DISK_FULL, FAILED, NO_ANSWER, STOPPING, Health
+from annotate.web_health import health_router
 from storage.errors import StoreError
 
 
 @pytest.fixture
-def asking(own, monkeypatch):
-    """The served app; what is put before the store's query, and how often it was asked."""
+def asking(tmp_path, monkeypatch):
+    """The served routes; what is put before the store's query, and how often it was asked."""
     before, asked = [lambda: None], []
-    query = own.store.query
+    with open_store(tmp_path, hold=True) as store:
+        query = store.query
 
-    def slow(name, **params):
-        asked.append(name)
-        before[0]()
-        return query(name, **params)
+        def slow(name, **params):
+            asked.append(name)
+            before[0]()
+            return query(name, **params)
 
-    monkeypatch.setattr(own.store, "query", slow)
-    with listening(own.app) as address, httpx.Client(base_url=address, timeout=10) as client:
-        yield own, client, before, asked
+        monkeypatch.setattr(store, "query", slow)
+        state, app = Health(store, tmp_path, min_free_mb=0), FastAPI()
+        app.include_router(health_router(state))
+        with listening(app) as address, httpx.Client(base_url=address, timeout=10) as client:
+            yield state, client, before, asked
 
 
 def not_ready(client):
@@ -46,10 +51,9 @@ def test_readiness_asks_the_store_and_liveness_does_not(asking):
     assert asked == ["pair_count"]  # kept for a second: asking often costs the store nothing
 
 
-def test_a_store_that_hangs_is_told_in_time_and_holds_up_nobody(asking, monkeypatch):
-    monkeypatch.setattr(health, "STORE_SECONDS", 0.3)
-    server, client, before, asked = asking
-    server.app.state.health._free._limit = 0.3
+def test_a_store_that_hangs_is_told_in_time_and_holds_up_nobody(asking):
+    state, client, before, asked = asking
+    state._free._limit = 0.3
     let_go = threading.Event()
     before[0] = let_go.wait
     began = time.monotonic()
@@ -77,11 +81,10 @@ def test_why_the_store_fails_is_for_the_log_alone(asking, caplog):
     assert not_ready(client) == FAILED
 
 
-def test_a_disk_that_is_nearly_full_is_no_place_for_judgments(asking, monkeypatch):
+def test_a_disk_that_is_nearly_full_is_no_place_for_judgments(asking, tmp_path):
     """The real disk's free space, against a threshold above and below it."""
-    server, client, _, _ = asking
-    state = server.app.state.health
-    free = shutil.disk_usage(server.folder).free
+    state, client, _, _ = asking
+    free = shutil.disk_usage(tmp_path).free
     state._min_free_bytes = free * 2
     assert not_ready(client) == DISK_FULL
     state._min_free_bytes = free // 2
@@ -89,7 +92,7 @@ def test_a_disk_that_is_nearly_full_is_no_place_for_judgments(asking, monkeypatc
 
 
 def test_a_server_that_stops_says_so_and_lives(asking):
-    server, client, _, _ = asking
-    server.app.state.health.stopping = True
+    state, client, _, _ = asking
+    state.stopping = True
     assert not_ready(client) == STOPPING
     assert client.get("/healthz").is_success

@@ -36,7 +36,7 @@ POST /api/adjudication/cases/{pair}/example  POST /api/adjudication/release
 GET /page/adjudicate.js
 """
 ADMINS = """
-GET /docs  GET /openapi.json  GET /api/status  GET /api/agreement  GET /api/activity
+GET /docs  GET /openapi.json  GET /metrics  GET /api/status  GET /api/agreement  GET /api/activity
 GET /api/guidelines/versions  POST /api/guidelines  GET /api/settings  PUT /api/settings
 GET /api/assignments  POST /api/assignments  DELETE /api/assignments/{assignment}
 GET /api/gold  GET /api/gold/results  POST /api/gold  POST /api/gold/promote
