@@ -51,7 +51,9 @@ def train(
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
-        plan = planning.plan_training(store, space.train, run_id=uuid4().hex, now=utc_now())
+        plan = planning.plan_training(
+            store, space.root, space.train, run_id=uuid4().hex, now=utc_now()
+        )
         if dry_run:
             _say_plan(plan)
             return

@@ -54,6 +54,7 @@ def _first_step(first: DryStep) -> Check:
         )
     seen = f"loss {first.loss:.4f}"
     seen += "" if first.margin is None else f" and margin {first.margin:.4f}"
+    seen += "".join(f", {name} {found:.4f}" for name, found, _ in first.others)
     finding = f"{seen} before the first step, as should be"
     return Check(name="first step", light=Light.GREEN, count=0, finding=finding)
 
@@ -67,11 +68,14 @@ def _cost(job: Job, first: DryStep) -> Check:
         parts.append(
             f"{hours * job.config.price_per_hour:.2f} at {job.config.price_per_hour:g} an hour"
         )
-    return Check(name="cost", light=Light.GREEN, count=len(job.examples), finding=", ".join(parts))
+    return Check(name="cost", light=Light.GREEN, count=job.rows, finding=", ".join(parts))
 
 
 def hours_of(job: Job, first: DryStep) -> float:
-    """How long the training steps will take, from the dry step's seconds per token."""
+    """How long the training steps will take, from the dry step's seconds per token or answer."""
+    if job.asked:
+        answers = job.rows * job.config.num_generations
+        return job.config.epochs * answers * first.seconds * BACKWARD_SHARE / first.tokens / 3600
     sides = 1 if job.config.method is Method.SFT else 2
     tokens = sum(len(ids) for e in job.examples for ids in e.sequences()[:sides])
     tokens += sum(s.length for s in job.singles)

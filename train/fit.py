@@ -5,7 +5,7 @@ reference by its log-probabilities, which are worked out once, before the first 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from train.rewards import (
     rewards_per_token,
 )
 from train.samples import PROMPTS, Sampled, answers
-
-ADAPTER = "adapter_model.safetensors"
+from train.weights import ADAPTER
 
 OnLog = Callable[[int, int, Mapping[str, float]], None]  # step, steps, finite metrics
 
@@ -127,15 +126,23 @@ def renamed(metrics: Mapping[str, float], method: Method) -> dict[str, float]:
 
 
 def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
-    """Of the pairs trained on, without edits, and of those held out."""
+    """Of the pairs trained on, without edits and ties, and of those held out."""
+    from train.exact_trainer import at_temperature_1
+
     job, model = ready.job, ready.trainer.model
-    trained, heldout = [e for e in job.examples if not e.edited], job.heldout
+    trained = [e for e in job.examples if not e.edited and not e.even]
+    heldout = job.heldout
     if job.config.method is Method.REWARD:
         return (
             rewards_by_model(trained, model, pad_id=ready.pad_id),
             rewards_by_model(heldout, model, pad_id=ready.pad_id),
         )
-    score, n, beta = scorer(model, pad_id=ready.pad_id), len(job.examples), job.config.beta
+    n, beta = len(job.examples), job.config.beta
+
+    def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
+        with at_temperature_1(model):
+            return scorer(model, pad_id=ready.pad_id)(wanted)
+
     if ready.reference is None:
         scale = 1.0 if job.config.method is Method.SFT else beta
         return (
@@ -150,6 +157,8 @@ def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
 
 
 def _save(ready: Prepared, out: Path) -> None:
+    if "ref" in getattr(ready.trainer.model, "peft_config", {}):
+        ready.trainer.model.delete_adapter("ref")  # the reference, kept by GRPO and RLOO
     ready.trainer.save_model(str(out))
     ready.tokenizer.save_pretrained(str(out))
     (out / "training_args.bin").unlink(missing_ok=True)  # a pickle; the config is in run.json

@@ -1,26 +1,41 @@
 """What a training run would do: the newest policy's settled pairs, gathered and looked over."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from storage.errors import NotReadyError
 from storage.judgments import by_people, votes
-from storage.pairs import consensus_by_pair, pairs_of_round
+from storage.pairs import consensus_by_pair, pairs, pairs_of_round
 from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
 from storage.records import Pair, Policy, Purpose, Split, content_id
+from storage.responses import responses_of
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
-from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
+from train.asked import Choice, asked_of, checks_of, choose
+from train.config import (
+    MAX_FLIP_RATE,
+    PREVIOUS,
+    RLHF,
+    WEIGHED,
+    BothBad,
+    Loss,
+    Method,
+    Ties,
+    TrainConfig,
+)
 from train.examples import Example, edited_examples, examples_of, singles_of
 from train.judgments_used import edits_of, margins_of
 from train.preflight import Check, Data, Light, data_checks
 from train.prepare import Job
+from train.reward_model import RewardModel, check_of, newest_reward_model, refuse_other_tokens
 from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
-from train.weights import Weights
+from train.weights import ScorerWeights, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +48,28 @@ class Plan:
     fingerprint: str  # of data and settings: equal means the same training
     edits: Mapping[str, str]  # edited text of the chosen answer, by pair
     margins: Mapping[str, float]  # between the answers, by pair, for a reward model
+    rlhf: "Rlhf | None" = None  # what GRPO and RLOO learn from instead of triplets
 
     @property
     def next_round(self) -> int:
         return self.policy.round + 1
+
+    @property
+    def learns_from(self) -> str:
+        """In words: how many triplets, or prompts and whose scores."""
+        if self.rlhf is not None:
+            asked = len(self.rlhf.choice.prompts)
+            return f"{asked} prompts scored by rewards/{self.rlhf.reward_model.name}"
+        ties = f" and {len(self.built.even)} ties" if self.built.even else ""
+        return f"{len(self.built.of(Split.TRAIN))} triplets{ties}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rlhf:
+    """The prompts that the policy answers, and what scores its answers."""
+
+    choice: Choice
+    reward_model: RewardModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +79,29 @@ class Gathered:
     job: Job
     data: Data
     reference: Policy
+    prompt_checks: Sequence[Check] = ()  # where prompts are trained on, not triplets
 
     def checks(self) -> list[Check]:
         """Those that need no model."""
-        return data_checks(self.data)
+        return [*self.prompt_checks] if self.job.asked else data_checks(self.data)
 
 
-def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: datetime) -> Plan:
-    """Triplets of the newest policy's own pairs; raises NotReadyError when too few are settled."""
+def plan_training(
+    store: Store, workspace: Path, config: TrainConfig, *, run_id: str, now: datetime
+) -> Plan:
+    """Triplets of the newest policy's own pairs, or prompts and the newest reward model.
+
+    Raises NotReadyError when too few pairs are settled, or there is no reward model.
+    """
     policy = newest_policy(store)
     if policy is None:
         raise NotReadyError(
             "There is nothing to train on: no policy has answered prompts yet. "
             "Begin with `pairloop generate`."
         )
-    pairs = pairs_of_round(store, policy.round, purpose=Purpose.TRAIN)
+    formed = pairs_of_round(store, policy.round, purpose=Purpose.TRAIN)
     built = build_triplets(
-        pairs,
+        formed,
         consensus_by_pair(store),
         {p.id: p for p in prompts(store)},
         run_id=run_id,
@@ -70,7 +109,10 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         models=model_votes(store),
         judge_votes=config.judge_votes,
         alike=_alike(config),
+        soft_ties=config.ties is Ties.SOFT,
     )
+    if config.method in RLHF:
+        return _plan_rlhf(store, workspace, config, policy=policy, built=built, run_id=run_id)
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
         total = len(built.triplets) + built.drops.total() + len(built.unpaired)
@@ -83,12 +125,18 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
             "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "
             "annotate.votes_per_pair in pairloop.toml."
         )
-    edits = edits_of(remarks_of_people(store), pairs, built.of(Split.TRAIN)) if config.edits else {}
-    margins = _margins(store, pairs, built) if config.method is Method.REWARD else {}
+    edits = (
+        edits_of(remarks_of_people(store), formed, built.of(Split.TRAIN)) if config.edits else {}
+    )
+    margins = _margins(store, formed, built) if config.method is Method.REWARD else {}
     facts = [
         policy.id,
         config.model_dump(mode="json"),
-        sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
+        sorted(
+            [t.pair_id, t.chosen, t.split.value, *_counted(t.weight, t.probability, config)]
+            for t in built.triplets
+        ),
+        sorted(t.pair_id for t in built.even),
         sorted([u.pair_id, u.desirable] for u in built.unpaired),
         edits,
         margins,
@@ -97,10 +145,53 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         run_id=run_id,
         policy=policy,
         built=built,
-        fingerprint=content_id("f2", facts).split(":")[1],
+        fingerprint=_fingerprint(facts),
         edits=edits,
         margins=margins,
     )
+
+
+def _plan_rlhf(
+    store: Store, workspace: Path, config: TrainConfig, *, policy: Policy, built: Built, run_id: str
+) -> Plan:
+    """Held-out pairs are kept, to see the policy by; the others are the reward model's."""
+    choice = choose(prompts(store), pairs(store))
+    if not choice.prompts:
+        raise NotReadyError(
+            "There is no training prompt to answer: "
+            + ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in choice.left_out.items())
+            + ". Add prompts with `pairloop prompts add`."
+        )
+    model = newest_reward_model(store, workspace)
+    held, scored = built.of(Split.VALIDATION), len(built.of(Split.TRAIN))
+    drops = built.drops + Counter({Drop.SCORED: scored})
+    facts = [
+        policy.id,
+        config.model_dump(mode="json"),
+        sorted(p.id for p in choice.prompts),
+        model.name,
+        model.weights_hash,
+        sorted(t.pair_id for t in held),
+    ]
+    return Plan(
+        run_id=run_id,
+        policy=policy,
+        built=Built(triplets=held, drops=drops),
+        fingerprint=_fingerprint(facts),
+        edits={},
+        margins={},
+        rlhf=Rlhf(choice=choice, reward_model=model),
+    )
+
+
+def _fingerprint(facts: Sequence[object]) -> str:
+    return content_id("f3", facts).split(":")[1]
+
+
+def _counted(weight: float, probability: float, config: TrainConfig) -> tuple[float, float]:
+    """As the settings let a pair count. A vote that changes neither begins no new training."""
+    weighed = config.pair_weights and config.method in WEIGHED
+    return weight if weighed else 1.0, probability if config.soft_labels else 1.0
 
 
 def _alike(config: TrainConfig) -> dict[Drop, bool]:
@@ -131,15 +222,17 @@ def gather(
 
     triplets, held = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
     unpaired = [u for u in plan.built.unpaired if u.split is Split.TRAIN]
-    texts = texts_of(store, plan.built.triplets, unpaired)
+    texts = texts_of(store, [*plan.built.triplets, *plan.built.even], unpaired)
     weights, reference = weights_of(workspace, plan.policy), reference_of(store, plan, config)
     tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
     examples = [
         replace(e, margin=plan.margins.get(e.pair_id, 0.0))
         for e in _weighed(examples_of(triplets, texts, tokenizer), config)
     ]
+    even = [replace(e, even=True) for e in examples_of(plan.built.even, texts, tokenizer)]
+    edited = edited_examples(triplets, examples, plan.edits, texts, tokenizer)
     job = Job(
-        examples=examples + edited_examples(triplets, examples, plan.edits, texts, tokenizer),
+        examples=[*examples, *edited, *even],
         heldout=examples_of(held, texts, tokenizer),
         policy=weights,
         reference=weights_of(workspace, reference),
@@ -148,6 +241,8 @@ def gather(
         cache=workspace / "cache" / "reference",
         work=workspace / "policies" / f".work-{plan.fingerprint[:16]}",
         singles=singles_of(unpaired, texts, tokenizer),
+        asked=() if plan.rlhf is None else asked_of(plan.rlhf.choice.prompts, tokenizer),
+        scorer=None if plan.rlhf is None else _scorer_of(workspace, plan.rlhf, tokenizer),
     )
     data = Data(
         triplets=triplets,
@@ -161,7 +256,30 @@ def gather(
         tokenizer=tokenizer,
         config=config,
     )
-    return Gathered(job=job, data=data, reference=reference)
+    checked = () if plan.rlhf is None else _prompt_checks(store, plan, plan.rlhf, job)
+    return Gathered(job=job, data=data, reference=reference, prompt_checks=checked)
+
+
+def _scorer_of(workspace: Path, rlhf: Rlhf, tokenizer: Any) -> ScorerWeights:
+    from transformers import AutoTokenizer
+
+    model = rlhf.reward_model
+    whole = workspace / model.base_model
+    base_model = str(whole) if whole.is_dir() else model.base_model
+    refuse_other_tokens(model, AutoTokenizer.from_pretrained(base_model), tokenizer)
+    return ScorerWeights(base_model=base_model, folder=model.folder(workspace))
+
+
+def _prompt_checks(store: Store, plan: Plan, rlhf: Rlhf, job: Job) -> list[Check]:
+    read = {
+        r.prompt_id: r.prompt_token_ids
+        for r in responses_of(store, plan.policy.id)
+        if r.prompt_token_ids
+    }
+    return [
+        *checks_of(job.asked, rlhf.choice, job.config, read=read),
+        check_of(rlhf.reward_model, newest_round=plan.policy.round),
+    ]
 
 
 def refuse_red(checks: Sequence[Check]) -> None:
@@ -191,14 +309,11 @@ def reference_of(store: Store, plan: Plan, config: TrainConfig) -> Policy:
 
 def _weighed(examples: Sequence[Example], config: TrainConfig) -> list[Example]:
     """With the weights and probabilities that the settings ask for."""
-    return [
-        replace(
-            e,
-            weight=e.weight if config.pair_weights else 1.0,
-            probability=e.probability if config.soft_labels else 1.0,
-        )
-        for e in examples
-    ]
+    found = []
+    for e in examples:
+        weight, probability = _counted(e.weight, e.probability, config)
+        found.append(replace(e, weight=weight, probability=probability))
+    return found
 
 
 def measures_flips(config: TrainConfig) -> bool:

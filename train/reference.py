@@ -137,7 +137,7 @@ def scorer(model: Any, *, pad_id: int, tokens_per_batch: int = 8192) -> Score:
         found = [0.0] * len(wanted)
         order = sorted(range(len(wanted)), key=lambda i: -len(wanted[i][0]))
         with torch.inference_mode():
-            for places in _batches(order, wanted, tokens_per_batch):
+            for places in batches(order, wanted, tokens_per_batch):
                 width = len(wanted[places[0]][0])
                 ids_B_T = torch.full((len(places), width), pad_id)
                 mask_B_T, labels_B_T = torch.zeros_like(ids_B_T), torch.full_like(ids_B_T, -100)
@@ -163,7 +163,7 @@ def scorer(model: Any, *, pad_id: int, tokens_per_batch: int = 8192) -> Score:
     return score
 
 
-def _batches(
+def batches(
     order: Sequence[int], wanted: Sequence[tuple[tuple[int, ...], int]], tokens: int
 ) -> list[list[int]]:
     """Places in order, longest first, as many at once as fit into so many padded tokens."""

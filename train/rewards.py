@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.examples import Example
-from train.reference import Reference, Score
+from train.reference import Reference, Score, batches
+
+SCORED_TOKENS = 8192  # padded, at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +59,34 @@ def rewards_per_token(examples: Sequence[Example], score: Score, *, scale: float
 
 def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) -> list[Reward]:
     """What a reward model says of each conversation."""
+    found = scores_by_model([ids for e in examples for ids in e.sequences()], model, pad_id=pad_id)
+    return [
+        Reward(pair_id=e.pair_id, chosen=chosen, rejected=rejected)
+        for e, chosen, rejected in zip(examples, found[::2], found[1::2], strict=True)
+    ]
+
+
+def scores_by_model(
+    conversations: Sequence[tuple[int, ...]], model: Any, *, pad_id: int
+) -> list[float]:
+    """A reward model's one output for each conversation, at its last token."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
     training = model.training
     model.eval()
-    found = []
-    for e in examples:
-        ids_2_T, mask_2_T = (
-            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
-            for rows, value in (
-                ([torch.tensor(ids) for ids in e.sequences()], pad_id),
-                ([torch.ones(len(ids), dtype=torch.long) for ids in e.sequences()], 0),
-            )
-        )
+    found = [0.0] * len(conversations)
+    order = sorted(range(len(conversations)), key=lambda i: -len(conversations[i]))
+    for places in batches(order, [(ids, 0) for ids in conversations], SCORED_TOKENS):
+        rows = [torch.tensor(conversations[i]) for i in places]
+        ids_B_T = pad_sequence(rows, batch_first=True, padding_value=pad_id)
+        mask_B_T = pad_sequence([torch.ones_like(r) for r in rows], batch_first=True)
         with torch.inference_mode():
-            scores_2_1 = model(
-                input_ids=ids_2_T.to(model.device), attention_mask=mask_2_T.to(model.device)
+            scores_B_1 = model(
+                input_ids=ids_B_T.to(model.device), attention_mask=mask_B_T.to(model.device)
             ).logits
-        chosen, rejected = scores_2_1.float()[:, 0].tolist()
-        found.append(Reward(pair_id=e.pair_id, chosen=chosen, rejected=rejected))
+        for place, score in zip(places, scores_B_1.float()[:, 0].tolist(), strict=True):
+            found[place] = score
     model.train(training)
     return found
 

@@ -4,7 +4,6 @@ policies/round-N/ appears whole or not at all. A killed run leaves its checkpoin
 policies/.work-<fingerprint>/; the same command on the same data and settings goes on from them.
 """
 
-import hashlib
 import json
 import logging
 import shutil
@@ -17,7 +16,6 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import ModelError
 from storage.records import Policy, Split
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
@@ -32,6 +30,7 @@ from train.report_html import Findings, report_html
 from train.triplets import Drop
 from train.verdict import as_json, verdict_of
 from train.watch import warnings_of
+from train.weights import weights_hash
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +68,14 @@ def train(
     where that is not known; for the loss that measures_flips. stopping: whether to keep a
     checkpoint and stop; then KeyboardInterrupt is raised.
     """
-    plan = plan or plan_training(store, config, run_id=uuid4().hex, now=utc_now())
+    plan = plan or plan_training(store, workspace, config, run_id=uuid4().hex, now=utc_now())
+    reward_model = None if plan.rlhf is None else plan.rlhf.reward_model.as_json()
+    lineage = {} if reward_model is None else {"reward_model": reward_model}
     run = RunLog(
         store,
         RunKind.TRAIN,
         number=plan.next_round,
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json") | lineage,
         run_id=plan.run_id,
     )
     try:
@@ -88,7 +89,7 @@ def train(
             gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
             checks = gathered.checks()
             refuse_red(checks)
-            store.append(plan.built.triplets)
+            store.append([*plan.built.triplets, *plan.built.even])
             training, heldout = gathered.job.examples, gathered.job.heldout
 
             history: list[Mapping[str, float]] = []
@@ -106,7 +107,7 @@ def train(
                     on_step(step, steps, metrics)
 
             pairs = len(plan.built.of(Split.TRAIN))
-            run.event(f"training on {pairs} triplets, {len(heldout)} held out")
+            run.event(f"training on {plan.learns_from}, {len(heldout)} pairs held out")
             out = work / "result"
             trained = fit(gathered.job, out=out, on_log=on_log, stopping=stopping)
             checks += model_checks(gathered.job, trained.reference, trained.dry_step)
@@ -121,6 +122,9 @@ def train(
                 "reference": _reference(gathered, trained.reference),
                 "flip_rate": gathered.job.flip_rate if config.loss is Loss.ROBUST else None,
                 "edited": sorted(plan.edits),
+                "ties": len(plan.built.even),
+                "reward_model": reward_model,
+                "prompts": len(gathered.job.asked),
                 "examples": len(training),
                 "unpaired": Counter(_kind(s) for s in gathered.job.singles),
                 "config": config.model_dump(mode="json"),
@@ -233,22 +237,15 @@ def _kind(single: Single) -> str:
 
 def _register(store: Store, plan: Plan, folder: Path, config: TrainConfig, run_id: str) -> Policy:
     whole = config.tuning is Tuning.FULL
-    files = sorted(folder.glob("model*.safetensors" if whole else "adapter_model.safetensors"))
-    if not files:
-        raise ModelError(f"{folder} has no trained weights; move it away and train again.")
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while block := content.read(1 << 24):
-                digest.update(block)
+    adapter_hash = weights_hash(folder)
     parent, place = plan.policy, f"policies/{folder.name}"
     base_model = place if whole else parent.base_model
     policy = Policy(
-        id=Policy.id_of(base_model=base_model, adapter_hash=digest.hexdigest(), parent=parent.id),
+        id=Policy.id_of(base_model=base_model, adapter_hash=adapter_hash, parent=parent.id),
         round=plan.next_round,
         base_model=base_model,
         adapter=None if whole else place,
-        adapter_hash=digest.hexdigest(),
+        adapter_hash=adapter_hash,
         parent=parent.id,
         method=config.method.value,
         run_id=run_id,
