@@ -17,7 +17,7 @@ from rapidfuzz.distance import Levenshtein
 from storage.intervals import wilson
 from storage.prompts import normalised
 from storage.records import FinishReason, Prompt, Response, Triplet
-from train.config import EXPERIMENTAL, Method, TrainConfig
+from train.config import EXPERIMENTAL, WEIGHED, Method, TrainConfig
 from train.examples import Example, Single, end_ids, prompt_ids_of
 from train.rows import Texts
 from train.usual import steps_of, unusual
@@ -60,7 +60,7 @@ class Data:
     votes: pa.Table  # storage.judgments.votes of people
     tokenizer: Any
     config: TrainConfig
-    extra: Sequence[Example] = ()  # edited answers over the pair's own
+    extra: Sequence[Example] = ()  # edited answers over the pair's own, and ties
     singles: Sequence[Single] = ()  # answers of ties and both-bad pairs
 
     def pairs(self) -> Iterator[tuple[Triplet, Example, Response, Response]]:
@@ -314,10 +314,14 @@ def settings(data: Data) -> Check:
 
 def method(data: Data) -> Check:
     """What is made of the pairs, and what is new about it."""
-    chosen, extra, singles = data.config.method, len(data.extra), len(data.singles)
+    chosen, singles = data.config.method, len(data.singles)
+    edited, ties = sum(e.edited for e in data.extra), sum(e.even for e in data.extra)
     found = f"{chosen.value} of {len(data.train)} pairs"
-    found += f", {extra} more with an edited answer" if extra else ""
+    found += f", {edited} more with an edited answer" if edited else ""
+    found += f", {ties} ties with probability 0.5" if ties else ""
     found += f", {singles} answers of ties and both-bad pairs" if singles else ""
+    weighed = chosen in WEIGHED and data.config.pair_weights
+    found += ", weighed by how sure the votes are" if weighed else "; every pair counts alike"
     new = chosen in EXPERIMENTAL
     return Check(
         name="method",

@@ -1,6 +1,7 @@
 """From examples to a trainer that is ready for its first step."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,9 @@ def _other(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Sin
 
 
 def _rlhf(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Single, Example]]]:
-    from train.rlhf import hold_near, rlhf_trainer
+    with warnings.catch_warnings():  # the trainers import vLLM where it is installed; none uses it
+        warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+        from train.rlhf import hold_near, rlhf_trainer
     from train.trl_methods import Setup
 
     assert job.scorer is not None, "a plan for GRPO or RLOO names its reward model"

@@ -44,6 +44,7 @@ class TrainResult:
 
     policy: Policy | None
     round: int
+    learned_from: str  # in words
     triplets: int
     heldout: int
     heldout_accuracy: float
@@ -161,6 +162,7 @@ def train(
     result = TrainResult(
         policy=policy,
         round=plan.policy.round if policy is None else policy.round,
+        learned_from=plan.learns_from,
         triplets=len(plan.built.of(Split.TRAIN)),
         heldout=len(plan.built.of(Split.VALIDATION)),
         heldout_accuracy=float(str(accuracy)) if accuracy is not None else float("nan"),

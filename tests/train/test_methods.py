@@ -180,9 +180,18 @@ def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, micro_model, ex
         ({"method": "sft", "beta": 0.3}, "beta is not used by method"),
         ({"method": "simpo", "reference": "sft"}, 'reference is not used by method = "simpo"'),
         ({"method": "reward", "soft_labels": True}, "soft_labels is not used by method"),
-        ({"ties": "desirable"}, 'ties is not used by method = "dpo", only by "kto"'),
+        ({"ties": "desirable"}, 'ties = "desirable" is not of method = "dpo": set "soft"'),
+        ({"method": "kto", "ties": "soft"}, 'set "soft" for "dpo", "desirable" for "kto"'),
+        ({"method": "sft", "ties": "soft"}, 'ties is not used by method = "sft", only by "dpo"'),
+        ({"ties": "soft", "loss": "apo_down"}, "learns nothing right from a tie"),
+        ({"ties": "soft", "loss": "hinge"}, '"sigmoid", "sigmoid_norm", "ipo", "robust"'),
+        ({"method": "orpo", "pair_weights": False}, "pair_weights is not used by method"),
+        ({"method": "sft", "temperature": 0.7}, 'only by "grpo" or "rloo"'),
+        ({"method": "grpo", "edits": True}, "edits is not used by method"),
+        ({"method": "grpo", "batch_size": 12}, "set device_batch_size and batch_size to mult"),
+        ({"method": "rloo", "num_generations": 1}, "greater than or equal to 2"),
         ({"method": "kto", "device_batch_size": 1}, "set device_batch_size and batch_size to 2"),
-        ({"method": "ppo"}, "'dpo', 'kto', 'sft', 'reward', 'simpo' or 'orpo'"),
+        ({"method": "ppo"}, "'simpo', 'orpo', 'grpo' or 'rloo'"),
     ],
 )
 def test_settings_of_another_method_are_refused_by_name(settings, says):
@@ -195,7 +204,12 @@ def test_every_method_takes_its_defaults_and_comes_back_from_json():
     for method in Method:
         config = TrainConfig(method=method)
         assert TrainConfig.model_validate_json(config.model_dump_json()) == config
-    assert TrainConfig(method=Method.SIMPO).beta == 2.0
+    assert [TrainConfig(method=m).beta for m in ("dpo", "simpo", "grpo", "rloo")] == [
+        0.1,
+        2.0,
+        0.04,
+        0.05,
+    ]
     assert TrainConfig(method=Method.SIMPO, beta=5).beta == 5
 
 
@@ -279,9 +293,9 @@ def workspace(tmp_path_factory, micro_model):
 def test_ties_bad_pairs_and_edits_are_trained_on_by_choice(workspace):
     chosen = {"ties": Ties.DESIRABLE, "both_bad": BothBad.UNDESIRABLE, "edits": True}
     with open_store(workspace) as store:
-        plain = plan_training(store, config_of(Method.KTO), run_id="r", now=NOW)
+        plain = plan_training(store, workspace, config_of(Method.KTO), run_id="r", now=NOW)
         config = config_of(Method.KTO, **chosen)
-        plan = plan_training(store, config, run_id="r", now=NOW)
+        plan = plan_training(store, workspace, config, run_id="r", now=NOW)
         job = gather(store, workspace, plan, config, flip_rate=None).job
 
     assert plain.built.drops == {"tie": 1, "both_bad": 1}
