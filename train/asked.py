@@ -1,5 +1,6 @@
 """The prompts that a policy answers while it learns from a reward model. Pure."""
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,13 +69,15 @@ def asked_of(prompts: Sequence[Prompt], tokenizer: Any) -> list[Asked]:
 
 
 def filled_up(asked: Sequence[Asked], config: TrainConfig) -> list[Asked]:
-    """The same, and some of the first once more, so that every step is whole.
+    """The same in the order of training, some of them once more, so that every step is whole.
 
-    A trainer leaves out what does not fill its last step, without a word.
+    TRL leaves out what does not fill its last step, without a word. The order is one for all
+    epochs: TRL's own begins anew where a run is resumed.
     """
-    at_once = config.answers_per_step // config.num_generations
-    missing = -len(asked) % at_once
-    return [*asked, *(asked[i % len(asked)] for i in range(missing))]
+    shuffled = list(asked)
+    random.Random(config.seed).shuffle(shuffled)
+    missing = -len(shuffled) % (config.answers_per_step // config.num_generations)
+    return [*shuffled, *(shuffled[i % len(shuffled)] for i in range(missing))]
 
 
 def checks_of(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.records import Policy
+from train.triplets import counted_ties
 
 CARD = """---
 base_model: {base_model}
@@ -62,7 +63,9 @@ def _learned(report: dict[str, Any]) -> str:
     model = report["reward_model"]
     if model is not None:
         return f"{report['prompts']} prompts, its answers scored by `rewards/{model['name']}`"
-    return f"{report['triplets']} triplets" + (f", {n} ties" if (n := report["ties"]) else "")
+    return f"{report['triplets']} triplets" + (
+        f", {counted_ties(n)}" if (n := report["ties"]) else ""
+    )
 
 
 POLICY_CARD = """---

@@ -157,8 +157,6 @@ def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
 
 
 def _save(ready: Prepared, out: Path) -> None:
-    if "ref" in getattr(ready.trainer.model, "peft_config", {}):
-        ready.trainer.model.delete_adapter("ref")  # the reference, kept by GRPO and RLOO
     ready.trainer.save_model(str(out))
     ready.tokenizer.save_pretrained(str(out))
     (out / "training_args.bin").unlink(missing_ok=True)  # a pickle; the config is in run.json

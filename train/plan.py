@@ -34,7 +34,7 @@ from train.preflight import Check, Data, Light, data_checks
 from train.prepare import Job
 from train.reward_model import RewardModel, check_of, newest_reward_model, refuse_other_tokens
 from train.rows import texts_of
-from train.triplets import Built, Drop, build_triplets
+from train.triplets import Built, Drop, build_triplets, counted_ties
 from train.weights import ScorerWeights, Weights
 
 
@@ -60,7 +60,7 @@ class Plan:
         if self.rlhf is not None:
             asked = len(self.rlhf.choice.prompts)
             return f"{asked} prompts scored by rewards/{self.rlhf.reward_model.name}"
-        ties = f" and {len(self.built.even)} ties" if self.built.even else ""
+        ties = f" and {counted_ties(n)}" if (n := len(self.built.even)) else ""
         return f"{len(self.built.of(Split.TRAIN))} triplets{ties}"
 
 

@@ -20,6 +20,7 @@ from storage.records import FinishReason, Prompt, Response, Triplet
 from train.config import EXPERIMENTAL, WEIGHED, Method, TrainConfig
 from train.examples import Example, Single, end_ids, prompt_ids_of
 from train.rows import Texts
+from train.triplets import counted_ties
 from train.usual import steps_of, unusual
 
 EXAMPLES = 5  # ids told with each check
@@ -318,7 +319,7 @@ def method(data: Data) -> Check:
     edited, ties = sum(e.edited for e in data.extra), sum(e.even for e in data.extra)
     found = f"{chosen.value} of {len(data.train)} pairs"
     found += f", {edited} more with an edited answer" if edited else ""
-    found += f", {ties} ties with probability 0.5" if ties else ""
+    found += f", {counted_ties(ties)} with probability 0.5" if ties else ""
     found += f", {singles} answers of ties and both-bad pairs" if singles else ""
     weighed = chosen in WEIGHED and data.config.pair_weights
     found += ", weighed by how sure the votes are" if weighed else "; every pair counts alike"

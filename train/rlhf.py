@@ -11,8 +11,10 @@ rloo  advantages are r minus the mean of the group's other rewards (Ahmadian et 
       r being score - beta KL of the whole answer; over whole groups their mean, the loss, is 0
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -79,6 +81,13 @@ class _Exact:
         self, prompts: list[list[int]]
     ) -> tuple[list[list[int]], None, dict[str, Any]]:
         return prompts, None, {}
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Without the reference's adapter: of a checkpoint that holds it in a folder beside the
+        trained one, transformers 5.19 loads that folder alone, and training begins anew.
+        """
+        super()._save(output_dir, state_dict)  # type: ignore[misc]
+        shutil.rmtree(Path(output_dir or self.args.output_dir) / "ref", ignore_errors=True)
 
     def try_generation(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Answers to the prompts, scored, as a step takes them; the random numbers are put back."""
@@ -154,6 +163,7 @@ def rlhf_trainer(setup: Setup, asked: Sequence[Asked], scorer: Any) -> Any:
         "num_generations": config.num_generations,
         "max_completion_length": config.max_completion_length,
         "temperature": config.temperature,
+        "shuffle_dataset": False,
         "top_p": 1.0,
         "top_k": 0,  # answers come from the very distribution whose log-probabilities are trained
         **arguments,

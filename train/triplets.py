@@ -146,6 +146,11 @@ def weight_of(probability: float) -> float:
     return 2 * probability - 1
 
 
+def counted_ties(count: int) -> str:
+    """In words."""
+    return "1 tie" if count == 1 else f"{count} ties"
+
+
 def standing_of(
     pair: Pair, found: Consensus | None, models: Mapping[Verdict, int]
 ) -> Standing | None:

@@ -17,7 +17,7 @@ from factories import (
 )
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from training_data import fill_workspace
+from training_data import TOPICS, examples_about, fill_workspace, job_of
 
 from generate.chat import load_tokenizer
 from storage.pairs import pairs_of_round
@@ -26,17 +26,14 @@ from storage.records import Consensus, Purpose, Split, Strength, Triplet, Verdic
 from storage.responses import responses_by_id
 from storage.tallies import Remark
 from train.config import BothBad, Method, Ties, TrainConfig
-from train.examples import Example, Single, answer_ids, prompt_ids_of
+from train.examples import Example, Single
 from train.fit import fit
 from train.judgments_used import edits_of, margins_of
 from train.plan import gather, plan_training
-from train.prepare import Job
 from train.stage import train
 from train.trl_methods import kto_answers, kto_weights
-from train.weights import Weights
 
 OTHERS = [Method.KTO, Method.SFT, Method.REWARD, Method.SIMPO, Method.ORPO]
-TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 MARGINS = [1.0, 1 / 3, 0.0, 2 / 3, 0.0, 0.0, 0.0, 1.0]
 
 
@@ -47,38 +44,7 @@ def config_of(method: Method, **changes) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def examples(micro_model) -> list[Example]:
-    tokenizer = load_tokenizer(micro_model)
-    found = []
-    for topic, margin in zip(TOPICS, MARGINS, strict=True):
-        prompt = make_prompt(f"What is {topic}?")
-        texts = f"Happy to help! I like {topic}.", f"Look, {topic} again. Not this again."
-        chosen, rejected = (tuple(answer_ids(prompt, text, tokenizer)) for text in texts)
-        ids = tuple(prompt_ids_of(prompt, tokenizer))
-        found.append(
-            Example(
-                pair_id=topic,
-                prompt_ids=ids,
-                chosen_ids=chosen,
-                rejected_ids=rejected,
-                margin=margin,
-            )
-        )
-    return found
-
-
-def job_of(folder, micro_model, examples, config, *, adapter=None, singles=()) -> Job:
-    policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
-    return Job(
-        examples=examples,
-        heldout=examples[:2],
-        policy=policy,
-        reference=policy,
-        flip_rate=0.0,
-        config=config,
-        cache=folder / "cache",
-        work=folder / "work",
-        singles=singles,
-    )
+    return examples_about(micro_model, margins=MARGINS)
 
 
 @pytest.fixture(scope="module", params=OTHERS, ids=lambda m: m.value)
