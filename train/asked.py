@@ -76,7 +76,7 @@ def filled_up(asked: Sequence[Asked], config: TrainConfig) -> list[Asked]:
     """
     shuffled = list(asked)
     random.Random(config.seed).shuffle(shuffled)
-    missing = -len(shuffled) % (config.answers_per_step // config.num_generations)
+    missing = -len(shuffled) % (config.batch_size // config.num_generations)
     return [*shuffled, *(shuffled[i % len(shuffled)] for i in range(missing))]
 
 

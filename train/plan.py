@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from storage.errors import NotReadyError
 from storage.judgments import by_people, votes
 from storage.pairs import consensus_by_pair, pairs, pairs_of_round
@@ -17,6 +19,7 @@ from storage.responses import responses_of
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
 from train.asked import Choice, asked_of, checks_of, choose
+from train.check import data_checks
 from train.config import (
     MAX_FLIP_RATE,
     PREVIOUS,
@@ -30,12 +33,14 @@ from train.config import (
 )
 from train.examples import Example, edited_examples, examples_of, singles_of
 from train.judgments_used import edits_of, margins_of
-from train.preflight import Check, Data, Light, data_checks
+from train.preflight import Check, Data, Light
 from train.prepare import Job
 from train.reward_model import RewardModel, check_of, newest_reward_model, refuse_other_tokens
 from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets, counted_ties
-from train.weights import ScorerWeights, Weights
+from train.weights import ScorerWeights, Weights, tokenizer_of
+
+_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +53,23 @@ class Plan:
     fingerprint: str  # of data and settings: equal means the same training
     edits: Mapping[str, str]  # edited text of the chosen answer, by pair
     margins: Mapping[str, float]  # between the answers, by pair, for a reward model
+    votes: (
+        pa.Table | None
+    )  # storage.judgments.votes of training pairs, where they were read already
     rlhf: "Rlhf | None" = None  # what GRPO and RLOO learn from instead of triplets
 
     @property
     def next_round(self) -> int:
         return self.policy.round + 1
+
+    def work(self, workspace: Path) -> Path:
+        """Where its checkpoints are kept until it is published."""
+        return workspace / "policies" / f".work-{self.fingerprint[:16]}"
+
+    @property
+    def lineage(self) -> dict[str, object]:
+        """What a run's record names beside its settings."""
+        return {} if self.rlhf is None else {"reward_model": self.rlhf.reward_model.as_json()}
 
     @property
     def learns_from(self) -> str:
@@ -76,6 +93,7 @@ class Rlhf:
 class Gathered:
     """A plan with its data: the job for the trainer, and what the checks look at."""
 
+    workspace: Path
     job: Job
     data: Data
     reference: Policy
@@ -128,10 +146,11 @@ def plan_training(
     edits = (
         edits_of(remarks_of_people(store), formed, built.of(Split.TRAIN)) if config.edits else {}
     )
-    margins = _margins(store, formed, built) if config.method is Method.REWARD else {}
+    given = votes(store, purposes=[Purpose.TRAIN]) if config.method is Method.REWARD else None
+    margins = {} if given is None else _margins(given, formed, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json"),
+        config.model_dump(mode="json", exclude=_ELSEWHERE),
         sorted(
             [t.pair_id, t.chosen, t.split.value, *_counted(t.weight, t.probability, config)]
             for t in built.triplets
@@ -148,6 +167,7 @@ def plan_training(
         fingerprint=_fingerprint(facts),
         edits=edits,
         margins=margins,
+        votes=given,
     )
 
 
@@ -180,6 +200,7 @@ def _plan_rlhf(
         fingerprint=_fingerprint(facts),
         edits={},
         margins={},
+        votes=None,
         rlhf=Rlhf(choice=choice, reward_model=model),
     )
 
@@ -204,8 +225,7 @@ def _alike(config: TrainConfig) -> dict[Drop, bool]:
     return found
 
 
-def _margins(store: Store, pairs: Sequence[Pair], built: Built) -> dict[str, float]:
-    given = votes(store, purposes=[Purpose.TRAIN])
+def _margins(given: pa.Table, pairs: Sequence[Pair], built: Built) -> dict[str, float]:
     columns = (given[name].to_pylist() for name in ("pair_id", "verdict", "strength"))
     return margins_of(zip(*columns, strict=True), pairs, built.triplets)
 
@@ -218,13 +238,12 @@ def gather(
     flip_rate: how often a vote is wrong in this project, None where that is not known; the robust
     loss needs it, or train.flip_rate.
     """
-    from transformers import AutoTokenizer
-
     triplets, held = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
     unpaired = [u for u in plan.built.unpaired if u.split is Split.TRAIN]
     texts = texts_of(store, [*plan.built.triplets, *plan.built.even], unpaired)
     weights, reference = weights_of(workspace, plan.policy), reference_of(store, plan, config)
-    tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
+    tokenizer = tokenizer_of(weights)
+    given = plan.votes if plan.votes is not None else votes(store, purposes=[Purpose.TRAIN])
     examples = [
         replace(e, margin=plan.margins.get(e.pair_id, 0.0))
         for e in _weighed(examples_of(triplets, texts, tokenizer), config)
@@ -239,7 +258,7 @@ def gather(
         flip_rate=_flip_rate(config, flip_rate),
         config=config,
         cache=workspace / "cache" / "reference",
-        work=workspace / "policies" / f".work-{plan.fingerprint[:16]}",
+        work=plan.work(workspace),
         singles=singles_of(unpaired, texts, tokenizer),
         asked=() if plan.rlhf is None else asked_of(plan.rlhf.choice.prompts, tokenizer),
         scorer=None if plan.rlhf is None else _scorer_of(workspace, plan.rlhf, tokenizer),
@@ -252,21 +271,22 @@ def gather(
         singles=job.singles,
         heldout=job.heldout,
         texts=texts,
-        votes=by_people(votes(store, purposes=[Purpose.TRAIN])),
+        votes=by_people(given),
         tokenizer=tokenizer,
         config=config,
     )
     checked = () if plan.rlhf is None else _prompt_checks(store, plan, plan.rlhf, job)
-    return Gathered(job=job, data=data, reference=reference, prompt_checks=checked)
+    return Gathered(
+        workspace=workspace, job=job, data=data, reference=reference, prompt_checks=checked
+    )
 
 
 def _scorer_of(workspace: Path, rlhf: Rlhf, tokenizer: Any) -> ScorerWeights:
-    from transformers import AutoTokenizer
-
     model = rlhf.reward_model
     whole = workspace / model.base_model
     base_model = str(whole) if whole.is_dir() else model.base_model
-    refuse_other_tokens(model, AutoTokenizer.from_pretrained(base_model), tokenizer)
+    base = Weights(policy_id=model.name, base_model=base_model, adapter=None)
+    refuse_other_tokens(model, tokenizer_of(base), tokenizer)
     return ScorerWeights(base_model=base_model, folder=model.folder(workspace))
 
 

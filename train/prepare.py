@@ -19,6 +19,7 @@ from train.weights import (
     open_model,
     open_reward_model,
     open_scorer,
+    tokenizer_of,
 )
 
 BF16_BYTES = 2
@@ -70,21 +71,19 @@ class Prepared:
         return int(self.tokenizer.pad_token_id)
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: Job, *, tokenizer: Any = None) -> Prepared:
     """Load the model, set up the trainer and find the reference's log-probabilities.
 
-    Raises NotReadyError when a pair is longer than max_length, ModelError when rows went missing.
+    tokenizer: of the policy, where it is loaded already. Raises NotReadyError when a pair is longer than max_length, ModelError when rows went missing.
     """
     import torch
-    from transformers import AutoTokenizer, PrinterCallback
+    from transformers import PrinterCallback
 
     config = job.config
     refuse_long([*job.examples, *job.singles], config)
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
-    tokenizer = AutoTokenizer.from_pretrained(job.policy.base_model)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = tokenizer_of(job.policy) if tokenizer is None else tokenizer
     named = {"tokenizer": tokenizer, "dtype": dtype}
     match config.method:
         case Method.DPO:

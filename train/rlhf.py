@@ -65,8 +65,9 @@ class Tried:
 
 
 class _Exact:
-    """A prompt is ids already."""
+    """A prompt is ids already, and in the order of training."""
 
+    order = None
     args: Any
     model: Any
     accelerator: Any

@@ -154,7 +154,7 @@ def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, micro_model, ex
         ({"method": "orpo", "pair_weights": False}, "pair_weights is not used by method"),
         ({"method": "sft", "temperature": 0.7}, 'only by "grpo" or "rloo"'),
         ({"method": "grpo", "edits": True}, "edits is not used by method"),
-        ({"method": "grpo", "batch_size": 12}, "set device_batch_size and batch_size to mult"),
+        ({"method": "grpo", "batch_size": 12}, "cannot be divided into groups of num_generations"),
         ({"method": "rloo", "num_generations": 1}, "greater than or equal to 2"),
         ({"method": "kto", "device_batch_size": 1}, "set device_batch_size and batch_size to 2"),
         ({"method": "ppo"}, "'simpo', 'orpo', 'grpo' or 'rloo'"),

@@ -12,13 +12,13 @@ from training_data import examples_about, fill_workspace, job_of
 from storage.pairs import consensus_by_pair, pairs_of_round
 from storage.records import Purpose, Split, Verdict
 from storage.runs import triplets_of
+from train.checks_pairs import method as method_check
 from train.config import EVEN, Loss, Method, Ties, TrainConfig
 from train.dry_step import dry_step
 from train.exact_trainer import dataset_of
 from train.examples import Example
 from train.losses import pair_losses
 from train.plan import gather, plan_training
-from train.preflight import method as method_check
 from train.prepare import Prepared, prepare
 from train.reference import Reference
 from train.stage import train
