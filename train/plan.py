@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from storage.records import Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
 from train.check import data_checks
+from train.checks_adapter import adapter
 from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
 from train.examples import Example, edited_examples, examples_of, singles_of
 from train.judgments_used import edits_of, margins_of
@@ -25,7 +27,13 @@ from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
 from train.weights import Weights, tokenizer_of
 
-_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
+# Settings that change nothing of what is learned: a run goes on from its checkpoints with another.
+_ELSEWHERE = {
+    "launch": {"main_address", "machines"},
+    "price_per_hour": True,
+    "checkpoints": True,
+    "gradient_checkpointing": True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class Gathered:
 
     def checks(self) -> list[Check]:
         """Those that need no model."""
-        return data_checks(self.data)
+        return [*data_checks(self.data), adapter(self.job)]
 
 
 def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: datetime) -> Plan:
@@ -101,7 +109,7 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
     margins = {} if given is None else _margins(given, pairs, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json", exclude=_ELSEWHERE),
+        config.model_dump(mode="json", exclude=_elsewhere(config)),
         sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
         sorted([u.pair_id, u.desirable] for u in built.unpaired),
         edits,
@@ -116,6 +124,11 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         margins=margins,
         votes=given,
     )
+
+
+def _elsewhere(config: TrainConfig) -> dict[str, Any]:
+    """KTO's divergence is estimated within what a device takes at once; the others do not care."""
+    return _ELSEWHERE | ({} if config.method is Method.KTO else {"device_batch_size": True})
 
 
 def _alike(config: TrainConfig) -> dict[Drop, bool]:
