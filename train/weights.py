@@ -54,7 +54,7 @@ def open_model(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, A
         except (RuntimeError, ValueError) as error:  # sizes or layers of another model
             raise ModelError(
                 f"The adapter {policy.adapter} of policy {policy.policy_id} does not fit "
-                f"{policy.base_model}: {str(error)[:300]}. `pairloop train --check` names the "
+                f"{policy.base_model}: {' '.join(str(error).split())[:300]}. `pairloop train --check` names the "
                 "layers; put back the base model that it was trained on."
             ) from error
     return model, LoraConfig(
