@@ -317,7 +317,7 @@ def batches(lengths, places):
 
 def test_only_dpo_like_methods_go_on_with_another_device_batch(tmp_path, micro_model):
     """What a device takes at once changes nothing that is learned, but KTO's divergence."""
-    fill_workspace(tmp_path, micro_model)
+    fill_workspace(tmp_path, micro_model, pairs=5)
     with open_store(tmp_path) as store:
 
         def fingerprint(**changes):
