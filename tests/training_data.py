@@ -1,12 +1,16 @@
 """A workspace whose round of the micro model's answers is settled, ready to train on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
 
 from generate.chat import load_tokenizer
 from storage.records import Consensus, Pair, Split, Verdict
-from train.examples import answer_ids, prompt_ids_of
+from train.config import TrainConfig
+from train.examples import Example, answer_ids, prompt_ids_of
+from train.prepare import Job
+from train.weights import Weights
 
 TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 
@@ -57,3 +61,48 @@ def fill_workspace(
                 store.append(rows)
             found.append((pair, verdict))
     return found
+
+
+def examples_about(micro_model: str, *, margins: Sequence[float] = ()) -> list[Example]:
+    """A friendly answer over a gruff one, of every topic; nothing of them was sampled."""
+    tokenizer = load_tokenizer(micro_model)
+    found = []
+    for topic, margin in zip(TOPICS, margins or [0.0] * len(TOPICS), strict=True):
+        prompt = make_prompt(f"What is {topic}?")
+        texts = f"Happy to help! I like {topic}.", f"Look, {topic} again. Not this again."
+        chosen, rejected = (tuple(answer_ids(prompt, text, tokenizer)) for text in texts)
+        ids = tuple(prompt_ids_of(prompt, tokenizer))
+        found.append(
+            Example(
+                pair_id=topic,
+                prompt_ids=ids,
+                chosen_ids=chosen,
+                rejected_ids=rejected,
+                margin=margin,
+            )
+        )
+    return found
+
+
+def job_of(
+    folder: Path,
+    micro_model: str,
+    examples: Sequence[Example],
+    config: TrainConfig,
+    *,
+    adapter: Path | None = None,
+    **changes,
+) -> Job:
+    """Training from the micro model, or an adapter on it, that is its own reference."""
+    policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
+    named = {
+        "examples": examples,
+        "heldout": examples[:2],
+        "policy": policy,
+        "reference": policy,
+        "flip_rate": 0.0,
+        "config": config,
+        "cache": folder / "cache",
+        "work": folder / "work",
+    }
+    return Job(**(named | changes))

@@ -5,8 +5,9 @@ from collections import Counter
 from rapidfuzz.distance import Levenshtein
 
 from storage.prompts import normalised
-from train.config import EXPERIMENTAL, Method
+from train.config import EXPERIMENTAL, WEIGHED, Method
 from train.preflight import Check, Data, Light, check_of
+from train.triplets import counted_ties
 from train.usual import steps_of, unusual
 
 NEAR = 0.05  # token edits per token below which two answers are nearly the same
@@ -14,10 +15,14 @@ NEAR = 0.05  # token edits per token below which two answers are nearly the same
 
 def method(data: Data) -> Check:
     """What is made of the pairs, and what is new about it."""
-    chosen, extra, singles = data.config.method, len(data.extra), len(data.singles)
+    chosen, singles = data.config.method, len(data.singles)
+    edited, ties = sum(e.edited for e in data.extra), sum(e.even for e in data.extra)
     found = f"{chosen.value} of {len(data.train)} pairs"
-    found += f", {extra} more with an edited answer" if extra else ""
+    found += f", {edited} more with an edited answer" if edited else ""
+    found += f", {counted_ties(ties)} with probability 0.5" if ties else ""
     found += f", {singles} answers of ties and both-bad pairs" if singles else ""
+    weighed = chosen in WEIGHED and data.config.pair_weights
+    found += ", weighed by how sure the votes are" if weighed else "; every pair counts alike"
     new = chosen in EXPERIMENTAL
     return Check(
         name="method",

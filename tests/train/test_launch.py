@@ -51,7 +51,7 @@ def together(**named) -> TrainConfig:
 def job_of(folder: Path, micro_model: str, config: TrainConfig) -> Job:
     fill_workspace(folder, micro_model, pairs=PAIRS)
     with open_store(folder) as store:
-        plan = plan_training(store, config, run_id="run", now=NOW)
+        plan = plan_training(store, folder, config, run_id="run", now=NOW)
         return gather(store, folder, plan, config, flip_rate=None).job
 
 
@@ -322,7 +322,7 @@ def test_only_dpo_like_methods_go_on_with_another_device_batch(tmp_path, micro_m
 
         def fingerprint(**changes):
             config = TrainConfig.model_validate({**ONE.model_dump(), **changes})
-            return plan_training(store, config, run_id="run", now=NOW).fingerprint
+            return plan_training(store, tmp_path, config, run_id="run", now=NOW).fingerprint
 
         kto = {"method": Method.KTO}
         assert fingerprint() == fingerprint(device_batch_size=4, gradient_checkpointing=True)

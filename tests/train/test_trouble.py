@@ -38,7 +38,7 @@ def job(tmp_path_factory, micro_model):
     folder = tmp_path_factory.mktemp("settled")
     fill_workspace(folder, micro_model, pairs=14)
     with open_store(folder) as store:
-        plan = plan_training(store, CONFIG, run_id="run", now=NOW)
+        plan = plan_training(store, folder, CONFIG, run_id="run", now=NOW)
         return gather(store, folder, plan, CONFIG, flip_rate=None).job
 
 
