@@ -154,13 +154,15 @@ def _checked(
     from train.plan import gather
     from train.preflight import Light
     from train.prepare import prepare
+    from train.trouble import told_plainly
 
     gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
     checks = gathered.checks()
     if all(c.light is not Light.RED for c in checks):
         if config.launch is None:
-            ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
-            reference, first = ready.reference, dry_step(ready)
+            with told_plainly(config):
+                ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
+                reference, first = ready.reference, dry_step(ready)
         else:
             reference, first = look_launched(gathered.job, workspace)
         checks += model_checks(gathered.job, reference, first)

@@ -6,7 +6,7 @@ from pathlib import Path
 from factories import NOW, make_pair, make_policy, make_prompt, make_response, open_store
 
 from generate.chat import load_tokenizer
-from storage.records import Consensus, Split, Verdict
+from storage.records import Consensus, Pair, Split, Verdict
 from train.config import TrainConfig
 from train.examples import Example, answer_ids, prompt_ids_of
 from train.prepare import Job
@@ -15,8 +15,11 @@ from train.weights import Weights
 TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 
 
-def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
-    """A round of settled pairs about the micro model's own topics."""
+def fill_workspace(
+    folder: Path, micro_model: str, *, pairs: int = 12, settled: bool = True
+) -> list[tuple[Pair, Verdict]]:
+    """A round of pairs about the micro model's own topics, and which answer is the better one."""
+    found = []
     policy, tokenizer = make_policy(base_model=micro_model), load_tokenizer(micro_model)
     with open_store(folder) as store:
         store.append([policy])
@@ -38,7 +41,7 @@ def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
             )
             pair = make_pair(good, bad)
             verdict = Verdict.FIRST if pair.first == good.id else Verdict.SECOND
-            settled = Consensus(
+            agreed = Consensus(
                 pair_id=pair.id,
                 verdict=verdict,
                 probability_first=0.75 if verdict is Verdict.FIRST else 0.25,
@@ -54,8 +57,10 @@ def fill_workspace(folder: Path, micro_model: str, *, pairs: int = 12) -> None:
                 events=2,
                 created_at=NOW,
             )
-            for rows in ([prompt], [good, bad], [pair], [settled]):
+            for rows in ([prompt], [good, bad], [pair], [agreed] if settled else []):
                 store.append(rows)
+            found.append((pair, verdict))
+    return found
 
 
 def examples_about(micro_model: str, *, margins: Sequence[float] = ()) -> list[Example]:

@@ -106,11 +106,29 @@ def on_policy(data: Data) -> Check:
     )
 
 
+def processes(data: Data) -> Check:
+    """How the rows are divided; processes take equal shares, so the last step may be filled up."""
+    config = data.config
+    twice = -_rows(data) % (config.processes * config.at_once)
+    finding = f"{config.processes} processes, each {config.at_once} at once"
+    return Check(
+        name="processes",
+        light=Light.GREEN,
+        count=twice if config.launch else 0,
+        finding=f"{finding}; {twice} rows are taken a second time to fill an epoch's last step"
+        if config.launch
+        else "one process",
+    )
+
+
+def _rows(data: Data) -> int:
+    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
+    return 2 * pairs + singles if data.config.method is Method.KTO else pairs
+
+
 def settings(data: Data) -> Check:
     """Learning rate, beta and steps against what such training usually needs."""
-    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
-    rows = 2 * pairs + singles if data.config.method is Method.KTO else pairs
-    steps = steps_of(data.config, rows)
+    steps = steps_of(data.config, _rows(data))
     wrong = unusual(data.config, steps=steps)
     return Check(
         name="settings",

@@ -27,6 +27,7 @@ from train.rewards import (
     rewards_per_token,
 )
 from train.samples import PROMPTS, Sampled, answers
+from train.trouble import told_plainly
 from train.weights import ADAPTER
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,16 @@ def fit(
     """Train and write weights and tokenizer to `out`; resumes from a checkpoint in job.work.
 
     tokenizer: of the policy, where it is loaded already. Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
-    when the loss is no number or the policy does not start where the reference says.
+    when the loss is no number, the policy does not start where the reference says, or memory or
+    disk ran out.
     """
+    with told_plainly(job.config):
+        return _fit(job, out, on_log, stopping, tokenizer)
+
+
+def _fit(
+    job: Job, out: Path, on_log: OnLog, stopping: Callable[[], bool], tokenizer: Any
+) -> Trained:
     from transformers import TrainerCallback
 
     ready = prepare(job, tokenizer=tokenizer)

@@ -20,6 +20,7 @@ from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
 from train.asked import Choice, asked_of, checks_of, choose
 from train.check import data_checks
+from train.checks_adapter import adapter
 from train.config import (
     MAX_FLIP_RATE,
     PREVIOUS,
@@ -40,7 +41,13 @@ from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets, counted_ties
 from train.weights import ScorerWeights, Weights, tokenizer_of
 
-_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
+# Settings that change nothing of what is learned: a run goes on from its checkpoints with another.
+_ELSEWHERE = {
+    "launch": {"main_address", "machines"},
+    "price_per_hour": True,
+    "checkpoints": True,
+    "gradient_checkpointing": True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +108,8 @@ class Gathered:
 
     def checks(self) -> list[Check]:
         """Those that need no model."""
-        return [*self.prompt_checks] if self.job.asked else data_checks(self.data)
+        checks = [*self.prompt_checks] if self.job.asked else data_checks(self.data)
+        return [*checks, adapter(self.job)]
 
 
 def plan_training(
@@ -150,7 +158,7 @@ def plan_training(
     margins = {} if given is None else _margins(given, formed, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json", exclude=_ELSEWHERE),
+        config.model_dump(mode="json", exclude=_elsewhere(config)),
         sorted(
             [t.pair_id, t.chosen, t.split.value, *_counted(t.weight, t.probability, config)]
             for t in built.triplets
@@ -169,6 +177,11 @@ def plan_training(
         margins=margins,
         votes=given,
     )
+
+
+def _elsewhere(config: TrainConfig) -> dict[str, Any]:
+    """KTO's divergence is estimated within what a device takes at once; the others do not care."""
+    return _ELSEWHERE | ({} if config.method is Method.KTO else {"device_batch_size": True})
 
 
 def _plan_rlhf(

@@ -30,6 +30,7 @@ from train.preflight import Check
 from train.reference import Reference
 from train.report_html import Findings, report_html
 from train.triplets import Drop
+from train.trouble import told_plainly
 from train.verdict import as_json, verdict_of
 from train.watch import warnings_of
 from train.weights import weights_hash
@@ -172,7 +173,8 @@ def _fit_and_publish(
         texts=gathered.data.texts,
         samples=trained.samples,
     )
-    _publish(out, folder, report, findings)
+    with told_plainly(config):
+        _publish(out, folder, report, findings)
     return report
 
 

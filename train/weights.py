@@ -52,7 +52,14 @@ def open_model(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, A
             )
         return model, None
     if policy.adapter is not None and config.start is Start.CONTINUE:
-        return PeftModel.from_pretrained(model, policy.adapter, is_trainable=True), None
+        try:
+            return PeftModel.from_pretrained(model, policy.adapter, is_trainable=True), None
+        except (RuntimeError, ValueError) as error:  # sizes or layers of another model
+            raise ModelError(
+                f"The adapter {policy.adapter} of policy {policy.policy_id} does not fit "
+                f"{policy.base_model}: {' '.join(str(error).split())[:300]}. `pairloop train --check` names the "
+                "layers; put back the base model that it was trained on."
+            ) from error
     return model, LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",
