@@ -63,7 +63,7 @@ TAKEOVER = """
 COVERED = """
 (() => [...document.querySelectorAll(".pl-bar button, .pl-top a, .ad-top a")].filter((button) => {
   const box = button.getBoundingClientRect();
-  if (!box.width || box.bottom > innerHeight || box.right > innerWidth) return false;
+  if (!box.width || box.top < 0 || box.bottom > innerHeight || box.right > innerWidth) return false;
   const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   return !(button.contains(top) || top.contains(button));
 }).map((one) => one.outerHTML.slice(0, 200)))()
