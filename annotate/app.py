@@ -40,6 +40,7 @@ from annotate.web_work import assignment_router, gold_router, work_router
 from storage.errors import (
     ConfigurationError,
     ConflictError,
+    DiskFullError,
     InputError,
     NotReadyError,
     PairloopError,
@@ -48,6 +49,11 @@ from storage.records import Labeler
 from storage.store import Store
 
 log = logging.getLogger(__name__)
+
+DISK_FULL = (
+    "The disk of the server is full, so this was not stored. Decisions are kept in the browser and "
+    "sent again; tell whoever runs the server to free some space."
+)
 
 
 def create_app(
@@ -163,6 +169,9 @@ def _add_error_answers(app: FastAPI) -> None:
                 return says(409, str(error))
             case InputError() | ConfigurationError():
                 return says(422, str(error))
+            case DiskFullError():
+                log.error("request failed: %s", error)
+                return says(503, DISK_FULL)
             case _:  # the store: the browser keeps the judgment and tries again
                 log.error("request failed: %s", error)
                 return says(503, "The store does not answer. Nothing was lost; try again.")

@@ -76,8 +76,7 @@ class PagePolicy:
             await self._app(scope, receive, send)
             return
         # Compressed, it could not be read here; the page itself is small.
-        headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-        scope = {**scope, "headers": headers}
+        scope = {**scope, "headers": [h for h in scope["headers"] if h[0] != b"accept-encoding"]}
         start: Message | None = None
         body = bytearray()
 
@@ -90,9 +89,9 @@ class PagePolicy:
             if start is None or message.get("more_body"):
                 return
             hashes = self._known.hashes(body.decode("utf-8", "replace"))
-            said = MutableHeaders(scope=start)
-            said["Content-Security-Policy"] = policy(hashes, needs_eval=mount in NEEDS_EVAL)
-            said["Cache-Control"] = "no-store"
+            headers = MutableHeaders(scope=start)
+            headers["Content-Security-Policy"] = policy(hashes, needs_eval=mount in NEEDS_EVAL)
+            headers["Cache-Control"] = "no-store"
             await send(start)
             await send({"type": "http.response.body", "body": bytes(body)})
 
