@@ -83,6 +83,7 @@ audit: $(VENV)/.base
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[audit]'
 	$(BIN)/pip-audit --strict --vulnerability-service $(AUDIT) --requirement requirements.lock \
 		--no-deps --disable-pip --progress-spinner off
+
 # Kills, full disks and power cuts, with a table of what was lost (half an hour on 2 cores); a short
 # form is among the tests. CHAOS="--quick", "--only kills --kills 20", "--seed 7".
 chaos: $(VENV)/.dev
