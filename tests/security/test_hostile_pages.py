@@ -49,7 +49,7 @@ addEventListener("securitypolicyviolation", (event) =>
 # What Markdown becomes holds no such element, nothing that leaves its place, and no id of the page's.
 TAKEOVER = """
 (() => {
-  const texts = [...document.querySelectorAll(".pl-md, .pl-source, .ad-preview, .pj-vote")];
+  const texts = [...document.querySelectorAll(".pl-md, .pl-source, .pj-vote")];
   const inside = texts.flatMap((text) => [...text.querySelectorAll("*")]);
   const bad = inside.filter((one) => {
     const style = getComputedStyle(one);
@@ -67,6 +67,20 @@ COVERED = """
   const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   return !(button.contains(top) || top.contains(button));
 }).map((one) => one.outerHTML.slice(0, 200)))()
+"""
+
+SLIP_THROUGH = """
+(texts) => {
+  for (const text of texts) {
+    const place = document.createElement("div");
+    place.innerHTML = text;
+    document.body.append(place);
+  }
+  const [inline, foreign] = [document.createElement("script"), document.createElement("script")];
+  inline.textContent = "alert('inline')";
+  foreign.src = "https://evil.example/x.js";
+  document.body.append(inline, foreign);
+}
 """
 
 
@@ -111,7 +125,7 @@ class Watched(Page):
         super().__init__(browser, server, **settings)
         self.asked = []
         self.context.add_init_script(WATCH)
-        self.context.on("request", lambda request: self.asked.append(request.url))
+        self.context.on("request", self.asked.append)
         self.page.reload()
         self.page.wait_for_selector(READY)
 
@@ -164,31 +178,27 @@ def test_nothing_of_a_text_runs_loads_or_covers_anything_on_any_page(browser, se
 
     lead = Watched(browser, server, name="lead")
     lead.page.goto(f"{server.url}/adjudicate/")
-    for _ in range(2):
-        lead.page.wait_for_selector('.pl-app[data-phase="view"]')
-        lead.look("case")
-        lead.page.keyboard.press("4")
-        lead.page.wait_for_selector('.pl-app[data-phase="decide"]')
-        assert lead.page.locator(".pj-vote").count() >= 4
-        lead.look("votes")
-        lead.page.keyboard.press("4")
-        lead.page.wait_for_selector('.pl-app[data-phase="done"]')
-        lead.page.keyboard.press("Enter")
-        lead.page.wait_for_timeout(300)
+    lead.page.wait_for_selector('.pl-app[data-phase="view"]')
+    lead.look("case")
+    lead.page.keyboard.press("4")
+    lead.page.wait_for_selector('.pl-app[data-phase="decide"]')
+    assert lead.page.locator(".pj-vote").count() >= 4
+    lead.look("votes")
     lead.page.goto(f"{server.url}/admin/")
     lead.page.wait_for_selector("text=Votes saved")
     for tab in ("Agreement", "Rounds", "People", "Queue", "Gold", "Guidelines", "Activity"):
         lead.page.get_by_role("tab", name=tab, exact=True).first.click()
-        lead.page.locator(".ad table:visible, .ad svg:visible").first.wait_for()
+        lead.page.wait_for_timeout(1500)
         if lead.page.locator("button.pick:visible").count():
             lead.page.locator("button.pick:visible").first.click()
         lead.page.wait_for_timeout(600)
         lead.look(tab)
-    for path in ("/account", "/docs", "/login?again", "/openapi.json"):
+    for path in ("/account", "/docs"):
         lead.page.goto(server.url + path)
         lead.look(path)
     for person in (ann, lead):
-        paths = [url.removeprefix(server.url) for url in person.asked if url.startswith("http")]
+        urls = [request.url for request in person.asked]
+        paths = [url.removeprefix(server.url) for url in urls if url.startswith("http")]
         strange = {p for p in paths if not OURS.fullmatch(p) or "evil" in p or "/logout" in p}
         assert strange == set()
         assert len(paths) > 50
@@ -209,31 +219,22 @@ def test_a_report_on_disk_runs_and_asks_nothing_either(browser, server, tmp_path
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/label/", "/adjudicate/", "/admin/", "/account", "/docs"])
-def test_were_a_text_markup_the_policy_would_stop_it(browser, server, path):
-    """The second wall: markup that slipped through to the page neither runs nor loads."""
+def test_were_a_text_markup_the_policy_would_stop_it(browser, server):
+    """The second wall: markup that slipped through to a page neither runs nor loads."""
+    texts = [text for text in PAYLOADS if "http-equiv" not in text and len(text) < 2000]
     lead = Watched(browser, server, name="lead")
-    lead.page.goto(server.url + path)
-    lead.page.wait_for_load_state("load")
-    lead.page.evaluate(
-        """(payloads) => {
-          for (const text of payloads) {
-            const place = document.createElement("div");
-            place.innerHTML = text;
-            document.body.append(place);
-          }
-          const script = document.createElement("script");
-          script.textContent = "alert('inline')";
-          document.body.append(script);
-          const foreign = document.createElement("script");
-          foreign.src = "https://evil.example/x.js";
-          document.body.append(foreign);
-        }""",
-        [text for text in PAYLOADS if "http-equiv" not in text and len(text) < 2000],
-    )
-    lead.page.wait_for_timeout(700)
-    tried = {directive for directive, _uri, _sample in lead.page.evaluate("window.tried")}
-    assert {"script-src-elem", "script-src-attr", "img-src"} <= tried
-    assert lead.dialogs == []
-    assert [url for url in lead.asked if not url.startswith((server.url, "data:", "blob:"))] == []
+    for path in ("/label/", "/adjudicate/", "/admin/", "/account", "/docs"):
+        lead.page.goto(server.url + path)
+        lead.page.evaluate(SLIP_THROUGH, texts)
+        lead.page.wait_for_timeout(500)
+        tried = {directive for directive, _uri, _sample in lead.page.evaluate("window.tried")}
+        assert {"script-src-elem", "script-src-attr", "img-src"} <= tried, path
+        assert lead.dialogs == [], path
+    # Chromium tells of what the policy stopped as well; it never left.
+    ours = (server.url, "data:", "blob:")
+    outside = [request for request in lead.asked if not request.url.startswith(ours)]
+    assert outside
+    assert {
+        request.url for request in outside if "csp" not in str(request.failure).lower()
+    } == set()
     lead.context.close()
