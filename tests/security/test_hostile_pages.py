@@ -125,9 +125,12 @@ class Watched(Page):
         super().__init__(browser, server, **settings)
         self.asked = []
         self.context.add_init_script(WATCH)
-        self.context.on("request", self.asked.append)
+        self.context.on("request", self._asks)
         self.page.reload()
         self.page.wait_for_selector(READY)
+
+    def _asks(self, request):
+        self.asked.append(request)
 
     def look(self, where):
         """The page as it stands is as we made it; a dialog of ours may cover the rest."""
