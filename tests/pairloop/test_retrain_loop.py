@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 from factories import make_judgment
 from receiver import Receiver
+from serving import listening
 from training_data import fill_workspace
 from typer.testing import CliRunner
-from web import listening, wait_for
+from web import wait_for
 
 from annotate.consensus import settle
 from annotate.retrain_watch import RetrainWatch
