@@ -56,7 +56,7 @@ SAMPLES = 20  # of the server's memory
 
 def prepared(folder: Path, *, people: int) -> tuple[Workspace, list[str], str]:
     """A workspace with sampled pairs; the labelers' cookies and a lead's."""
-    config = CONFIG.replace("VOTES", "10")
+    config = CONFIG.replace("VOTES", "6")
     init_workspace(folder, model=str(MODEL_DIR), config=config)
     command(folder, "prompts", "add", str(PROMPTS_FILE))
     command(folder, "generate")
