@@ -186,12 +186,18 @@ def kill_engine(folder: Path) -> Found:
     until, engine = time.monotonic() + _WAIT_SECONDS, None
     while child.poll() is None and time.monotonic() < until:
         engine = engine or _engine_of(child.pid)
+        if engine is not None and not Path(f"/proc/{engine}").exists():
+            child.kill()
+            raise SystemExit(f"The engine ended by itself: {_said(folder)[-2000:]}")
         if engine is not None and _answers(space):
             break
-        time.sleep(0.1)
+        time.sleep(0.5)
     assert engine is not None, f"no engine process was seen: {_said(folder)[-2000:]}"
     os.kill(engine, 9)
-    child.wait(timeout=_WAIT_SECONDS)
+    try:
+        child.wait(timeout=_WAIT_SECONDS)
+    finally:
+        child.kill()
     said, told = _said(folder), _answers(space)
     assert child.returncode == 1, f"exit code {child.returncode}: {said[-2000:]}"
     assert "The vLLM engine stopped" in said, said[-2000:]
