@@ -109,12 +109,12 @@ def serve(
             for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
-    _tell_of_child(runner)
+    tell_of_child(runner)
     log.info("stopped")
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
 
 
-def _tell_of_child(runner: RoundRunner) -> None:
+def tell_of_child(runner: RoundRunner) -> None:
     """A run outlives the pages that started it; whoever stops them is told so."""
     child = runner.state()
     if child.running:
