@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from generate.chat import adapter_rank, load_tokenizer
+from generate.chat import adapter_rank, first_line, load_tokenizer
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError
