@@ -90,10 +90,12 @@ def fuse_head(model: Any) -> None:
 
 
 @contextmanager
-def at_temperature_1(model: Any) -> Iterator[None]:
+def at_temperature_1(model: Any, config: TrainConfig) -> Iterator[None]:
     """Log-probabilities as the model has them, where a trainer's head divides by a temperature."""
-    wrapped = hasattr(model, "get_base_model")
-    inner = model.get_base_model() if wrapped else model
+    if config.temperature == 1.0:
+        yield
+        return
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     before = inner.forward
     fuse_head(inner)
     try:

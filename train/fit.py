@@ -163,7 +163,7 @@ def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
     n, beta = len(job.examples), job.config.beta
 
     def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
-        with at_temperature_1(model):
+        with at_temperature_1(model, job.config):
             return scorer(model, pad_id=ready.pad_id)(wanted)
 
     if ready.reference is None:

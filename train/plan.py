@@ -141,7 +141,7 @@ def plan_training(
         return _plan_rlhf(store, workspace, config, policy=policy, built=built, run_id=run_id)
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
-        total = len(built.triplets) + built.drops.total() + len(built.unpaired)
+        total = len(built.triplets) + built.drops.total() + len(built.unpaired) + len(built.even)
         because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
         heldout = len(built.of(Split.VALIDATION))
         raise NotReadyError(

@@ -192,7 +192,7 @@ def _reference(
 
     def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
         shown = as_reference(trainer.model, job.reference, job.policy, config, dtype)
-        with at_temperature_1(trainer.model), shown as seen:
+        with at_temperature_1(trainer.model, config), shown as seen:
             return scorer(seen, pad_id=tokenizer.pad_token_id)(wanted)
 
     name = f"{job.reference.policy_id.replace(':', '-')}-{str(dtype).removeprefix('torch.')}"

@@ -137,12 +137,13 @@ def test_the_trainers_gradient_of_a_tie_is_the_one_by_hand(tmp_path, micro_model
     torch.testing.assert_close(moved, pull * apart, atol=1e-6, rtol=1e-3)
 
 
-@pytest.fixture
-def workspace(tmp_path, micro_model):
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, micro_model):
     """Twelve settled pairs and two ties, one of them on a held-out prompt."""
-    fill_workspace(tmp_path, micro_model)
+    folder = tmp_path_factory.mktemp("ties")
+    fill_workspace(folder, micro_model)
     policy = make_policy(base_model=micro_model)
-    with open_store(tmp_path) as store:
+    with open_store(folder) as store:
         some = next(iter(consensus_by_pair(store).values()))
         for split in (Split.TRAIN, Split.VALIDATION):
             prompt = make_prompt(f"What of a {split.value} tie?", split=split)
@@ -162,30 +163,7 @@ def workspace(tmp_path, micro_model):
             )
             for rows in ([prompt], answers, [pair], [settled]):
                 store.append(rows)
-    return tmp_path
-
-
-def test_ties_are_trained_on_at_one_half_by_choice_and_counted(workspace):
-    soft = config_of(Method.DPO, ties=Ties.SOFT)
-    with open_store(workspace) as store:
-        plain = plan_training(store, workspace, config_of(Method.DPO), run_id="r", now=NOW)
-        plan = plan_training(store, workspace, soft, run_id="r", now=NOW)
-        gathered = gather(store, workspace, plan, soft, flip_rate=None)
-        result = train(store, workspace, soft)
-        trained_on = triplets_of(store, result.policy.run_id)
-    report = json.loads((result.folder / "run.json").read_text())
-
-    assert plain.built.drops == {"tie": 2}
-    assert plan.built.drops == {"tie": 1}, "the held-out one shows nothing of a policy"
-    assert plain.fingerprint != plan.fingerprint
-    (even,) = [e for e in gathered.job.examples if e.even]
-    assert (even.weight, even.probability, len(gathered.job.examples)) == (1.0, 0.5, 11)
-    assert "1 tie with probability 0.5, weighed by" in gathered.checks()[0].finding
-    assert plan.learns_from == "10 triplets and 1 tie"
-    assert min(t.probability for t in trained_on) == 0.5
-    assert (report["ties"], report["triplets"], report["examples"]) == (1, 10, 11)
-    first = next(c for c in report["checks"] if c["name"] == "first step")
-    assert "loss 0.6931 and margin 0.0000 before the first step" in first["finding"]
+    return folder
 
 
 def test_a_vote_that_changes_a_weight_begins_a_new_training(workspace):
@@ -230,3 +208,27 @@ def test_the_check_says_whether_votes_weigh(workspace, config, says):
         data = gather(store, workspace, plan, config, flip_rate=None).data
 
     assert says in method_check(data).finding
+
+
+def test_ties_are_trained_on_at_one_half_by_choice_and_counted(workspace):
+    """Last of this workspace: it begins round 1."""
+    soft = config_of(Method.DPO, ties=Ties.SOFT)
+    with open_store(workspace) as store:
+        plain = plan_training(store, workspace, config_of(Method.DPO), run_id="r", now=NOW)
+        plan = plan_training(store, workspace, soft, run_id="r", now=NOW)
+        gathered = gather(store, workspace, plan, soft, flip_rate=None)
+        result = train(store, workspace, soft)
+        trained_on = triplets_of(store, result.policy.run_id)
+    report = json.loads((result.folder / "run.json").read_text())
+
+    assert plain.built.drops == {"tie": 2}
+    assert plan.built.drops == {"tie": 1}, "the held-out one shows nothing of a policy"
+    assert plain.fingerprint != plan.fingerprint
+    (even,) = [e for e in gathered.job.examples if e.even]
+    assert (even.weight, even.probability, len(gathered.job.examples)) == (1.0, 0.5, 11)
+    assert "1 tie with probability 0.5, weighed by" in gathered.checks()[0].finding
+    assert plan.learns_from == "10 triplets and 1 tie"
+    assert min(t.probability for t in trained_on) == 0.5
+    assert (report["ties"], report["triplets"], report["examples"]) == (1, 10, 11)
+    first = next(c for c in report["checks"] if c["name"] == "first step")
+    assert "loss 0.6931 and margin 0.0000 before the first step" in first["finding"]
