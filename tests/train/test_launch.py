@@ -18,6 +18,7 @@ from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.policies import newest_policy
 from storage.run_records import RunStatus
 from storage.runs import runs
+from train.asked import Asked
 from train.config import SHIPPED, Launch, Method, TrainConfig
 from train.dry_step import DryStep
 from train.examples import Example, Single
@@ -30,7 +31,7 @@ from train.prepare import Job
 from train.reference import Reference, Source
 from train.rewards import Reward
 from train.stage import train
-from train.weights import Weights
+from train.weights import ScorerWeights, Weights
 
 ONE = TrainConfig(
     learning_rate=1e-3,
@@ -191,6 +192,8 @@ def test_a_job_and_its_outcome_are_read_as_they_were_written(tmp_path):
         cache=tmp_path / "cache",
         work=tmp_path / "work",
         singles=[Single(pair_id="q", prompt_ids=(1,), answer_ids=(2,), desirable=True)],
+        asked=[Asked(prompt_id="x", prompt_ids=(1, 2))],
+        scorer=ScorerWeights(base_model="hub/name", folder=tmp_path / "rewards"),
     )
     trained = Trained(
         metrics={"train_loss": 0.5},
