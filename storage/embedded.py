@@ -5,6 +5,7 @@ DuckDB lets one process hold the file. Every thread takes its own cursor.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -52,7 +53,7 @@ class EmbeddedConnection:
                 "It may be damaged or no database: restore a copy, or move it away."
             ) from error
         try:
-            _migrate(connection, database)
+            migrate(connection, str(database))
         except BaseException:
             connection.close()
             raise
@@ -95,8 +96,11 @@ def _held_message(database: Path, held: re.Match[str]) -> str:
     )
 
 
-def _migrate(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Apply the migrations the file lacks, each in a transaction together with its record."""
+def migrate(connection: duckdb.DuckDBPyConnection, database: str) -> int:
+    """Apply the migrations the database lacks, each in a transaction together with its record.
+
+    Returns the version it had, 0 for a new one.
+    """
     connection.execute(
         "create table if not exists schema_versions (version bigint, applied_at timestamp)"
     )
@@ -121,5 +125,7 @@ def _migrate(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
             )
             connection.commit()
         except BaseException:
-            connection.rollback()
+            with suppress(duckdb.TransactionException):  # a failed commit has ended it already
+                connection.rollback()
             raise
+    return have

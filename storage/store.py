@@ -6,6 +6,7 @@
 
 A command takes the file for one unit of work and gives it back, so several commands can work
 side by side; while `pairloop annotate` holds the file it serves it, and the others attach.
+On many machines the rows are in a lake (storage/lake.py), which all of them write to at once.
 A retried append is harmless: rows are content-addressed and the views keep one of each.
 """
 
@@ -20,10 +21,11 @@ from typing import Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from storage import quack
+from storage import lake, quack
 from storage.codec import TABLES, Record, decode, encode
 from storage.embedded import EmbeddedConnection, FileHeldError
 from storage.errors import StoreError
+from storage.lake import LakeAddress
 from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)
@@ -32,7 +34,7 @@ WAIT_SECONDS = 10.0  # how long a short hold by another command is waited out
 
 
 class Connection(Protocol):
-    """What both the file and a served file can do."""
+    """What the file, a served file and a lake can do."""
 
     def append(self, table: str, rows: pa.Table) -> None: ...
     def query(self, sql: str, params: Mapping[str, object]) -> pa.Table: ...
@@ -47,17 +49,21 @@ def utc_now() -> datetime:
 class Store:
     """Append-only rows of one workspace.
 
-    hold=True keeps the file for this process and serves it to others (the labeling server).
+    hold=True keeps the file for this process and serves it to others (the labeling server). A lake
+    is held by nobody: every process has a connection of its own.
     """
 
-    def __init__(self, database: Path, *, hold: bool = False) -> None:
+    def __init__(self, database: Path | LakeAddress, *, hold: bool = False) -> None:
         self.database = database
         self._lock = threading.RLock()
         self._depth = 0
         self._connection: Connection | None = None
         self._server: quack.QuackServer | None = None
         self._held = hold
-        if hold:
+        if isinstance(database, LakeAddress):
+            if hold:
+                self._connection = lake.connect(database)
+        elif hold:
             held = _open_own(database)
             self._connection = held
             try:
@@ -65,6 +71,16 @@ class Store:
             except BaseException:
                 held.close()
                 raise
+
+    @property
+    def shared(self) -> bool:
+        """Whether other labeling servers may write judgments too."""
+        return isinstance(self.database, LakeAddress)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where large private files may lie for a moment: beside the database; None for a lake."""
+        return None if isinstance(self.database, LakeAddress) else self.database.parent
 
     def append(self, rows: Sequence[Record]) -> None:
         """Store records of one kind, all or none, durable on return."""
@@ -160,8 +176,10 @@ def _open_own(database: Path) -> EmbeddedConnection:
     return found
 
 
-def _connect(database: Path) -> Connection:
+def _connect(database: Path | LakeAddress) -> Connection:
     """The file if it is free, else whoever serves it; waits out other commands' short holds."""
+    if isinstance(database, LakeAddress):
+        return lake.connect(database)
     end = monotonic() + WAIT_SECONDS
     while True:
         try:
