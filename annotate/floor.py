@@ -5,6 +5,7 @@ leads appended meanwhile.
 """
 
 import hashlib
+import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +44,9 @@ class Floor:
         self._file_config = config
         self.config = in_force(store, config)
         self.guideline = ""
-        self.queue = PairQueue(self.config, seed=config.seed)
+        # Servers that shared an order too would all reach for the same pairs.
+        own = secrets.randbits(32) if store.shared else 0
+        self.queue = PairQueue(self.config, seed=config.seed + own)
         self.gold: Mapping[str, Gold] = {}
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
@@ -153,10 +156,22 @@ class Floor:
             )
         return pair_id
 
+    def has(self, key: str) -> bool:
+        """Whether a judgment with this key counts already."""
+        return key in self._keys
+
+    def remember(self, shown: Presentation) -> None:
+        """Somebody was shown a pair by another server; who is new here is read in whole later."""
+        if self.knows(shown.labeler):
+            self._people[shown.labeler].show(shown)
+
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
         self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
+        latest = self.queue.is_latest(judgment)
         self.queue.record(judgment)
+        if not latest:
+            return
         person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
         self._drop_mine(person, judgment.pair_id)
         if judgment.withdrawn:
@@ -362,6 +377,12 @@ class Floor:
         else:
             self._decided[pair_id] = adjudication
         self.queue.decide(pair_id, decided=not adjudication.withdrawn)
+
+    def decide(self, decided: Mapping[str, Adjudication]) -> None:
+        """Take in which pairs are decided, wherever that was."""
+        for pair_id in {*decided, *self._decided}:
+            self.queue.decide(pair_id, decided=pair_id in decided)
+        self._decided = dict(decided)
 
     def consensus(self, pair: Pair) -> Consensus:
         """What the pair's present judgments, or the decision on it, add up to."""

@@ -96,11 +96,8 @@ def _held_message(database: Path, held: re.Match[str]) -> str:
     )
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, database: str) -> int:
-    """Apply the migrations the database lacks, each in a transaction together with its record.
-
-    Returns the version it had, 0 for a new one.
-    """
+def migrate(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    """Apply the migrations the database lacks, each in a transaction together with its record."""
     connection.execute(
         "create table if not exists schema_versions (version bigint, applied_at timestamp)"
     )
@@ -128,4 +125,3 @@ def migrate(connection: duckdb.DuckDBPyConnection, database: str) -> int:
             with suppress(duckdb.TransactionException):  # a failed commit has ended it already
                 connection.rollback()
             raise
-    return have

@@ -35,6 +35,11 @@ _WAIT_SECONDS = 10.0  # how long a catalog that went away is waited for
 _STARTERS_WAIT = "60s"  # how long another process may take to bring the schema up to date
 _LOCK = 0x706169726C6F6F70  # PostgreSQL's advisory locks are numbers; this one spells "pairloop"
 _MARK = "pairloop-lake.csv"  # tells the shared folder from an empty one where it isn't mounted
+_SIZES = """from postgres_query('__ducklake_metadata_lake', '
+    select t.table_name, coalesce(s.next_row_id, 0)
+    from ducklake_table as t left join ducklake_table_stats as s on s.table_id = t.table_id
+    where t.end_snapshot is null
+')"""
 _OLD = "interval 1 day"  # files and snapshots that no query under way can need any more
 _GONE = re.compile(
     r"connection to server|server closed the connection|terminating connection|could not connect"
@@ -43,7 +48,9 @@ _GONE = re.compile(
     r"|lost synchronization|connection not open|could not (send|receive) data",
     re.IGNORECASE,
 )
-_CONFLICT = re.compile(r"Transaction conflict|serialize access|duplicate key|deadlock", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"Transaction conflict|serialize access|duplicate key|deadlock", re.IGNORECASE
+)
 
 T = TypeVar("T")
 
@@ -164,6 +171,15 @@ class LakeConnection:
 
         return self._patiently(ask)
 
+    def sizes(self) -> dict[str, int]:
+        """How many rows each table has, from the catalog alone."""
+
+        def ask() -> list[tuple[object, ...]]:
+            with self._cursor() as cursor:
+                return cursor.execute(_SIZES).fetchall()
+
+        return {str(table): int(str(rows)) for table, rows in self._patiently(ask)}
+
     def compact(self) -> Compacted:
         """Move small appends into files, merge small files, forget what nobody can need any more."""
 
@@ -188,6 +204,10 @@ class LakeConnection:
 
     def close(self) -> None:
         """End this use. The process keeps its one connection: opening costs half a second."""
+
+    def end(self) -> None:
+        """Close it for good."""
+        self._connection.close()
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Do it again after a conflict with another writer, or once the catalog is back."""
@@ -233,21 +253,32 @@ _open: dict[LakeAddress, LakeConnection] = {}
 
 
 def connect(address: LakeAddress) -> LakeConnection:
-    """This process's connection to a lake."""
+    """The connection of this process to a lake."""
     with _opening(address):
         if address not in _open:
             _open[address] = LakeConnection.open(address)
         return _open[address]
 
 
+def disconnect(address: LakeAddress) -> None:
+    """Close this process's connection to a lake, if it has one."""
+    with _opening(address):
+        if (known := _open.pop(address, None)) is not None:
+            known.end()
+
+
 def _attach(connection: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:
-    """Under a lock in PostgreSQL, that goes with whoever holds it: starters racing each other
-    would otherwise undo each other's schema changes for half a minute."""
+    """Open it under a lock in PostgreSQL, which goes with whoever holds it.
+
+    Starters that race would otherwise undo each other's schema changes for half a minute.
+    """
     libpq = literal(_patient(address.catalog))
     connection.execute(f"attach {libpq} as gate (type postgres)")
     with connection.cursor() as gate:
         gate.begin()
-        gate.execute(f"call postgres_execute('gate', 'set local lock_timeout = ''{_STARTERS_WAIT}''')")
+        gate.execute(
+            f"call postgres_execute('gate', 'set local lock_timeout = ''{_STARTERS_WAIT}''')"
+        )
         gate.execute(f"call postgres_execute('gate', 'select pg_advisory_xact_lock({_LOCK})')")
         if not address.remote:
             Path(address.data).mkdir(parents=True, exist_ok=True)
@@ -255,15 +286,17 @@ def _attach(connection: duckdb.DuckDBPyConnection, address: LakeAddress) -> None
         connection.execute(f"attach {lake} as lake (data_path {literal(address.data)})")
         with connection.cursor() as cursor:
             cursor.execute("use lake")
-            mark = address.data + _MARK
-            if migrate(cursor, str(address)) == 0:
-                cursor.execute(f"copy (select {literal(str(address))} as lake) to {literal(mark)}")
-            elif not cursor.execute(f"from glob({literal(mark)})").fetchall():
+            mark = literal(address.data + _MARK)
+            made = "from duckdb_tables() where database_name = 'lake'"
+            if not cursor.execute(made).fetchall():
+                cursor.execute(f"copy (select {literal(str(address))} as lake) to {mark}")
+            elif not cursor.execute(f"from glob({mark})").fetchall():
                 raise StoreError(
                     f"{address.data} has no {_MARK}, so it is not the folder that the other "
                     f"machines of {address} store their rows in. Is the shared folder mounted? "
                     "Mount it at this path, then run this again."
                 )
+            migrate(cursor, str(address))
         gate.commit()
     connection.execute("detach gate")
 
@@ -281,7 +314,9 @@ def _sign_in_to_s3(connection: duckdb.DuckDBPyConnection) -> None:
     words = ["type s3"]
     keys = ("key_id", "secret", "session_token", "region")
     words += [
-        f"{key} {literal(values[name])}" for key, name in zip(keys, _ENV, strict=True) if values[name]
+        f"{key} {literal(values[name])}"
+        for key, name in zip(keys, _ENV, strict=True)
+        if values[name]
     ]
     if endpoint:  # a store of one's own: MinIO, Ceph, a test server
         parts = urlsplit(endpoint)
@@ -305,7 +340,7 @@ def _has_nul_in_a_list(rows: pa.Table) -> bool:
 
 def _gone(address: LakeAddress, error: Exception) -> CatalogGoneError:
     return CatalogGoneError(
-        f"The catalog of the distributed store, {address}, does not answer: {_last_line(error)}. "
+        f"The catalog of the distributed store, {address}, does not answer: {_why(error)}. "
         "Check that PostgreSQL runs there and lets this machine and user in, then run this again; "
         "what was acknowledged is stored."
     )
@@ -317,7 +352,7 @@ def _unusable(address: LakeAddress, error: Exception) -> StoreError:
         return _gone(address, error)
     if "DATA_PATH" in said:
         return StoreError(
-            f"{address} keeps its rows elsewhere than in {address.data}: {_last_line(error)}. Give "
+            f"{address} keeps its rows elsewhere than in {address.data}: {_why(error)}. Give "
             "storage.data as it was when the store was made; every machine mounts it at that path."
         )
     return StoreError(
@@ -327,5 +362,7 @@ def _unusable(address: LakeAddress, error: Exception) -> StoreError:
     )
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().rpartition("\n")[2].strip().rstrip(".")
+def _why(error: Exception) -> str:
+    """The line of PostgreSQL's answer in what DuckDB says around it."""
+    said = re.search(r"(connection to server|FATAL:|server closed)[^\n]*", str(error))
+    return (said[0] if said else str(error).partition("\n")[0]).strip().rstrip(".")

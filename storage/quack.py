@@ -267,9 +267,7 @@ def _client() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def load_extensions(
-    connection: duckdb.DuckDBPyConnection, *names: str, extra: str = ""
-) -> None:
+def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str, extra: str = "") -> None:
     """Load from the installed packages' files: no network, no copy in the home folder.
 
     extra: the optional part of pairloop that installs them.

@@ -25,7 +25,7 @@ from storage import lake, quack
 from storage.codec import TABLES, Record, decode, encode
 from storage.embedded import EmbeddedConnection, FileHeldError
 from storage.errors import StoreError
-from storage.lake import LakeAddress
+from storage.lake import LakeAddress, LakeConnection
 from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)
@@ -110,6 +110,12 @@ class Store:
     def read(self, kind: type[R], name: str, **params: object) -> list[R]:
         """The same rows as records."""
         return [decode(kind, row) for row in self.query(name, **params)]
+
+    def sizes(self) -> dict[str, int]:
+        """How many rows each table of a shared store has; cheap enough to ask every second."""
+        with self.connected() as connection:
+            assert isinstance(connection, LakeConnection), "only a lake has writers elsewhere"
+            return connection.sizes()
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
