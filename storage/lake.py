@@ -24,7 +24,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.embedded import migrate
+from storage.embedded import Transaction, migrate, transaction
+from storage.embedded import insert as put
 from storage.errors import ConfigurationError, StoreError
 from storage.quack import literal, load_extensions
 
@@ -146,13 +147,9 @@ class LakeConnection:
 
         def insert() -> None:
             with self._cursor() as cursor:
-                cursor.register("incoming_rows", rows)
-                try:
-                    # DuckLake 1.0 sends lists as SQL text, which ends at a NUL.
-                    _set_inlining(cursor, rows=0 if _has_nul_in_a_list(rows) else _INLINE_ROWS)
-                    cursor.execute(f'insert into "{table}" by name from incoming_rows')
-                finally:
-                    cursor.unregister("incoming_rows")
+                # DuckLake 1.0 sends lists as SQL text, which ends at a NUL.
+                _set_inlining(cursor, rows=0 if _has_nul_in_a_list(rows) else _INLINE_ROWS)
+                put(cursor, table, rows)
 
         try:
             with self._writing:
@@ -201,6 +198,14 @@ class LakeConnection:
 
         with self._writing:
             return self._patiently(work)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing, straight into files. It is not tried again if the catalog goes away."""
+        with self._writing, self._cursor() as cursor:
+            _set_inlining(cursor, rows=0)
+            with transaction(cursor) as opened:
+                yield opened
 
     def close(self) -> None:
         """End this use. The process keeps its one connection: opening costs half a second."""

@@ -46,6 +46,19 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def to_text(database: Path | LakeAddress) -> str:
+    """Where a store is, as one argument of a command."""
+    if isinstance(database, LakeAddress):
+        return f"{database}\n{database.data}"
+    return str(database)
+
+
+def from_text(text: str) -> Path | LakeAddress:
+    """Undo `to_text`."""
+    store, _, data = text.partition("\n")
+    return LakeAddress.of(store, data) if store.startswith(lake.PREFIX) else Path(text)
+
+
 class Store:
     """Append-only rows of one workspace.
 

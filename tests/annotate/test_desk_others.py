@@ -117,7 +117,7 @@ def test_a_labeler_may_go_on_at_another_server_in_the_middle_of_everything(share
     submit(one, "ann", third, Choice.LEFT)
     for desk in (one, other):
         found = desk.history("ann", count=9)
-        assert [j.pair_id for j, _, _ in found][0] == judgment_events(shared)[-1].pair_id
+        assert found[0][0].pair_id == judgment_events(shared)[-1].pair_id
         assert desk.progress("ann").judged == 2
     revisions = [j.revision for j in judgment_events(shared) if j.pair_id == found[0][0].pair_id]
     assert sorted(revisions) == [0, 1, 2, 3]
