@@ -1,8 +1,8 @@
 """Every row of one store into another: backup, restore, moving between a file and a lake.
 
 A backup is a database file like any workspace's own. What is copied is all that was stored when the
-copying began: rows are only appended, and whatever a row refers to was stored before it, so tables are
-bounded from the last to the first. The target gets all rows in one transaction, or none.
+copying began: one statement looks how far every table goes, and rows are only appended. The target gets
+all rows in one transaction, or none.
 """
 
 import shutil
@@ -44,20 +44,16 @@ Extents = Mapping[str, Extent]
 
 
 def extents(source: Readable) -> dict[str, Extent]:
-    """What every table holds now."""
-    return {table: _extent(source, table) for table in reversed(list(TABLES.values()))}
-
-
-def _extent(source: Readable, table: str) -> Extent:
-    ends = source.query(f'select max(rowid) as n from "{table}"', {})  # noqa: S608
-    last = ends["n"][0].as_py()
-    below = 0 if last is None else int(last) + 1
-    sql = (
-        f"select count(*) as n, coalesce(sum(hash(t)::hugeint), 0)::varchar as content "  # noqa: S608
-        f'from "{table}" as t where rowid < $below'
-    )
-    (row,) = source.query(sql, {"below": below}).to_pylist()
-    return Extent(below=below, rows=row["n"], content=row["content"])
+    """What every table holds now, as one statement sees them all."""
+    parts = [
+        f"select '{table}' as name, coalesce(max(rowid) + 1, 0)::bigint as below, "  # noqa: S608
+        f'count(*) as n, coalesce(sum(hash(t)::hugeint), 0)::varchar as content from "{table}" as t'
+        for table in TABLES.values()
+    ]
+    return {
+        row["name"]: Extent(below=row["below"], rows=row["n"], content=row["content"])
+        for row in source.query(" union all ".join(parts), {}).to_pylist()
+    }
 
 
 def same(one: Extents, other: Extents) -> bool:

@@ -1,6 +1,5 @@
 """Backup, restore and moving: the same rows, table by table, or nothing at all."""
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -155,9 +154,6 @@ def test_a_backup_made_while_the_labeling_server_writes_has_all_of_before_and_no
         enough.set()
         writer.join()
         assert done.returncode == 0, done.stderr
-        with pytest.raises(ConflictError, match="holds|open in a labeling server"):
-            with copying.opened_backup(tmp_path / "b.duckdb") as source:
-                copying.fill(Store(space.root / "pairloop.duckdb"), source)
     with copying.opened_backup(tmp_path / "b.duckdb") as made:
         named = "select labeler, pair_id from judgment_rows where labeler is not null"
         rows = made.query(named, {}).to_pylist()
@@ -202,7 +198,7 @@ def test_rows_move_to_a_lake_and_back(tmp_path, space, lakes, capsys):
     assert moved.database == address
     assert not (space.root / "pairloop.duckdb").exists()
     assert same(held_by(moved.store()), found)
-    with pytest.raises(ConflictError, match="are at ducklake:postgres:.* already"):
+    with pytest.raises(ConflictError, match=r"are at ducklake:postgres:.* already"):
         commands_store.move(str(address), data=address.data, workspace=space.root)
     commands_store.compact(workspace=space.root)
     assert same(held_by(moved.store()), found)
@@ -216,21 +212,16 @@ def test_rows_move_to_a_lake_and_back(tmp_path, space, lakes, capsys):
     assert "pairloop.duckdb.moved keeps them" in capsys.readouterr().out
 
 
-def test_a_store_that_a_server_has_is_not_moved(space, lakes):
+def test_a_store_that_a_server_has_is_not_moved(space):
+    """Another process finds the file served; what the server went on to write would be lost."""
     put_rows(space.store())
-    with space.store(hold=True), pytest.raises(ConflictError, match="Stop it, then run this again"):
+    words = ["store", "move", f"{PREFIX}dbname=x", "--data", "/nonexistent", "-w", str(space.root)]
+    with space.store(hold=True):
         done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pairloop", "store", "move", f"{PREFIX}dbname=x"),
-                *("--data", "/nonexistent", "-w", str(space.root)),
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PGCONNECT_TIMEOUT": "1"},
+            [sys.executable, "-m", "pairloop", *words], cwd=ROOT, capture_output=True, text=True
         )
-        assert done.returncode == 1
-        raise ConflictError(done.stderr)
+    assert done.returncode == 1
+    assert "is open in a labeling server" in done.stderr
     assert open_workspace(space.root).database == space.root / "pairloop.duckdb"
 
 
