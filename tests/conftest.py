@@ -63,3 +63,16 @@ def lakes() -> Iterator[postgres.Lakes]:
     """Distributed stores on a PostgreSQL server that this process starts for its tests."""
     with postgres.postgres_server() as server:
         yield postgres.Lakes(server)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from browsing import CHROMIUM, FLAGS
+
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()

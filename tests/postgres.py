@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -26,8 +27,11 @@ def programs() -> Path | None:
 class Postgres:
     """A server on a port of 127.0.0.1, which can be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, networks: Sequence[str] = (), *, fsync: bool = False) -> None:
+        """networks: besides this computer itself, who is let in."""
+        self._fsync = "on" if fsync else "off"
         self.folder = folder
+        self._listen = "*" if networks else "127.0.0.1"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -36,10 +40,12 @@ class Postgres:
         self._run(
             "initdb", "-D", "data", "-A", "trust", "-U", "pairloop", "--no-sync", "-E", "UTF8"
         )
+        with (folder / "data/pg_hba.conf").open("a") as allowed:
+            allowed.writelines(f"host all pairloop {network} trust\n" for network in networks)
         self.start()
 
-    def start(self, *, host: str = "127.0.0.1") -> None:
-        settings = f"-p {self.port} -c listen_addresses={host} -c fsync=off -c max_connections=200"
+    def start(self) -> None:
+        settings = f"-p {self.port} -c listen_addresses={self._listen} -c fsync={self._fsync} -c max_connections=200"
         self._run(
             "pg_ctl", "-D", "data", "-w", "-l", "log", "-o",
             f"{settings} -c unix_socket_directories={self.folder}", "start",
@@ -110,11 +116,11 @@ class Lakes:
 
 
 @contextmanager
-def postgres_server():
+def postgres_server(networks: Sequence[str] = (), *, fsync: bool = False):
     # Not pytest's folder, which only its owner may enter: PostgreSQL runs as another user.
     with tempfile.TemporaryDirectory(prefix="pairloop-pg-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        server = Postgres(Path(folder))
+        server = Postgres(Path(folder), networks, fsync=fsync)
         try:
             yield server
         finally:

@@ -8,6 +8,7 @@ import pytest
 
 from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig, RayCluster, Server
+from storage.config import StorageConfig
 from train.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,7 @@ def test_every_command_and_link_in_the_docs_exists(page):
 @pytest.mark.parametrize(
     ("section", "model"),
     [
+        ("## [storage]", StorageConfig),
         ("## [generate]", GenerateConfig),
         ("### [generate.server]", Server),
         ("### [generate.ray]", RayCluster),
