@@ -1,6 +1,7 @@
 """Reading judgments, presentations and labelers."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,7 @@ def judgment_events(store: Store) -> list[Judgment]:
 
 
 def events_of_people(store: Store) -> list[Judgment]:
-    """The judgment rows of people on pairs to label, changes and withdrawals included, in order."""
+    """The judgment rows of people on pairs to label, changes and withdrawals too, as they arrived."""
     return store.read(Judgment, "judgment_events_of_people", imported=IMPORTED_VOTES)
 
 
@@ -70,6 +71,12 @@ def session(store: Store, token_hash: str) -> Session | None:
     """The sign-in behind a cookie's hash."""
     found = store.read(Session, "session_by_token", token_hash=token_hash)
     return found[0] if found else None
+
+
+def last_of_account(store: Store, labeler: str) -> datetime | None:
+    """The newest time on an account's rows, sign-ins, tokens and reset links."""
+    found = store.query("last_of_account", labeler=labeler)[0]["last"]
+    return found if isinstance(found, datetime) else None
 
 
 def sign_in_versions(store: Store) -> tuple[int, ...]:

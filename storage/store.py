@@ -23,8 +23,9 @@ import pyarrow as pa
 
 from storage import lake, quack
 from storage.codec import TABLES, Record, decode, encode
-from storage.embedded import EmbeddedConnection, FileHeldError
+from storage.embedded import EmbeddedConnection, FileHeldError, GivenUpError
 from storage.errors import StoreError
+from storage.held import HeldFile
 from storage.lake import LakeAddress, LakeConnection
 from storage.sql_files import queries
 
@@ -71,19 +72,11 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._connection: Connection | None = None
-        self._server: quack.QuackServer | None = None
-        self._held = hold
-        if isinstance(database, LakeAddress):
-            if hold:
-                self._connection = lake.connect(database)
+        self._held: HeldFile | None = None
+        if isinstance(database, Path):
+            self._held = HeldFile(database, _open_own) if hold else None
         elif hold:
-            held = _open_own(database)
-            self._connection = held
-            try:
-                self._server = quack.serve(held.connection, database)
-            except BaseException:
-                held.close()
-                raise
+            lake.connect(database)  # says now what is wrong with it
 
     @property
     def shared(self) -> bool:
@@ -103,7 +96,7 @@ class Store:
         try:
             with self.connected() as connection:
                 connection.append(table, data)
-        except quack.ServerGoneError:
+        except (quack.ServerGoneError, GivenUpError):
             if self._depth:
                 raise
             # Whether the lost call was stored or not, the same rows again do no harm.
@@ -117,8 +110,12 @@ class Store:
 
     def table(self, name: str, **params: object) -> pa.Table:
         """The same rows as an Arrow table, for work on many of them."""
-        with self.connected() as connection:
-            return connection.query(queries()[name], params)
+        try:
+            with self.connected() as connection:
+                return connection.query(queries()[name], params)
+        except GivenUpError:
+            with self.connected() as connection:
+                return connection.query(queries()[name], params)
 
     def read(self, kind: type[R], name: str, **params: object) -> list[R]:
         """The same rows as records."""
@@ -133,11 +130,13 @@ class Store:
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """Keep one connection for a unit of work of many calls. Never across a model call."""
-        if self._held:
-            if self._connection is None:
-                raise StoreError(f"{self.database} is closed.")
+        if self._held is not None:
+            with self._held.using() as held, _interruptible():
+                yield held
+            return
+        if isinstance(self.database, LakeAddress):  # for any number of threads at once
             with _interruptible():
-                yield self._connection
+                yield lake.connect(self.database)
             return
         with self._lock, _interruptible():
             if self._connection is None:
@@ -153,9 +152,8 @@ class Store:
 
     def close(self) -> None:
         """Stop serving and give the file back."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._held is not None:
+            self._held.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

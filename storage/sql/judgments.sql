@@ -20,7 +20,16 @@ from judgment_events
 order by created_at, revision, id;
 
 -- name: judgment_events_of_people
--- Every judgment row of people on pairs that were not imported with their votes, in order.
+-- Every judgment row of people on pairs that were not imported with their votes, as they arrived:
+-- the clock may have been set back meanwhile.
+with arrivals as (
+    select
+        id,
+        min(rowid) as arrival
+    from judgment_rows
+    group by id
+)
+
 select
     j.id,
     j.pair_id,
@@ -38,11 +47,12 @@ select
     j.seconds,
     j.created_at
 from judgment_events as j
+inner join arrivals as a on a.id = j.id
 inner join pairs as p on p.id = j.pair_id
 left join labelers as l on l.name = j.labeler
 where p.strategy <> $imported
     and coalesce(l.kind, 'human') <> 'model'
-order by j.created_at, j.revision, j.id;
+order by a.arrival;
 
 -- name: judgments_present
 -- The judgments that count now: the latest per pair and labeler, not withdrawn.
