@@ -17,7 +17,7 @@ from storage.errors import ConfigurationError, StoreError
 from storage.judgments import judgment_events, judgments
 from storage.lake import CatalogGoneError, LakeAddress
 from storage.records import Prompt, Verdict
-from storage.store import Store
+from storage.store import Store, from_text, to_text
 
 pytestmark = pytest.mark.postgres
 
@@ -187,6 +187,12 @@ def test_an_address_that_cannot_be_one_is_refused_before_anything_is_opened(stor
         LakeAddress.of(store, data)
     assert "hunter2" not in str(caught.value)
     assert "PGPASSWORD" in str(caught.value) or "password" not in why
+
+
+def test_the_place_of_a_store_goes_to_a_child_process_as_one_argument():
+    address = LakeAddress.of("ducklake:postgres:dbname=x host=y", "s3://bucket/rows")
+    assert from_text(to_text(address)) == address
+    assert from_text(to_text(Path("/a b/pairloop.duckdb"))) == Path("/a b/pairloop.duckdb")
 
 
 def test_the_lake_extensions_come_from_packages_and_not_from_the_network(lakes):
