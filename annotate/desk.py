@@ -130,21 +130,15 @@ class Desk:
                     person.unshow(presentation)
             raise
         if self._others is not None and pairs:
-            pairs, shown = self._not_outrun(person, pairs, shown)
+            self._look(at_once=True)
+            with self._lock:
+                lost = self._others.outrun(person, pairs)
+            pairs = [p for p in pairs if p.id not in lost]
+            shown = [s for s in shown if s.pair_id not in lost]
         if standing is Standing.OPEN and not pairs and not held:
             standing = Standing.EMPTY
         cards = self._maker.cards(pairs, shown, qualifying=qualifying, ahead=ahead)
         return Hand(cards=cards, gone=gone, standing=standing)
-
-    def _not_outrun(
-        self, person: Person, pairs: list[Pair], shown: list[Presentation]
-    ) -> tuple[list[Pair], list[Presentation]]:
-        """What may be handed out, once it is known who else took these pairs meanwhile."""
-        self._look(at_once=True)
-        with self._lock:
-            assert self._others is not None
-            lost = {pair.id for pair in self._others.outrun(person, pairs)}
-        return [p for p in pairs if p.id not in lost], [s for s in shown if s.pair_id not in lost]
 
     def cards(self, labeler: str, *, count: int, have: Collection[str]) -> list[Card]:
         """The cards of `hand` alone."""
@@ -301,23 +295,12 @@ class Desk:
         if self._looking.acquire(blocking=at_once):
             try:
                 if self._others is not None:
-                    self._look_at(self._others, asked, at_once=at_once)
+                    self._others.look(self._lock, asked=asked, at_once=at_once)
                 elif self._floor.has_news(at_once=at_once):
                     with self._lock:
                         self._floor.look()
             finally:
                 self._looking.release()
-
-    def _look_at(self, others: Others, asked: float, *, at_once: bool) -> None:
-        if not others.due(asked, at_once=at_once):
-            return
-        with self._lock:
-            standing, extra = others.standing()
-        others.mend(standing, extra)  # of an earlier look: a vote's own server is quicker
-        found = others.read()
-        if found is not None:
-            with self._lock:
-                others.take(found)
 
     def _welcome(
         self, labeler: str, *, showing: Collection[str] = (), at_once: bool = False

@@ -259,22 +259,14 @@ class Floor:
 
     def renew(self, person: Person, held: Mapping[str, str], *, now: float) -> None:
         """Go on holding what the browser has."""
-        self.queue.renew(
-            person.name,
-            held.values(),
-            now=now,
-            seconds=person.lease_seconds(self.config.lease_seconds),
-        )
+        seconds = person.lease_seconds(self.config.lease_seconds)
+        self.queue.renew(person.name, held.values(), now=now, seconds=seconds)
 
     def lease(self, person: Person, pairs: Sequence[Pair], *, now: float) -> None:
         """Hold pairs for this person."""
+        seconds = person.lease_seconds(self.config.lease_seconds)
         for pair in pairs:
-            self.queue.lease(
-                pair.id,
-                person.name,
-                now=now,
-                seconds=person.lease_seconds(self.config.lease_seconds),
-            )
+            self.queue.lease(pair.id, person.name, now=now, seconds=seconds)
 
     def take(
         self,

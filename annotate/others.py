@@ -7,6 +7,7 @@ Two people may still vote where one vote was wanted, when one of them had the pa
 lease; such votes count, and are noted in the trail.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +62,18 @@ class Others:
         lease = timedelta(seconds=floor.config.lease_seconds)
         given = news.presentations_after(store, -1, since=utc_now() - lease)
         self._lease([(row, p) for row, p in given if row <= self._last["presentation_rows"]])
+
+    def look(self, lock: threading.Lock, *, asked: float, at_once: bool) -> None:
+        """Take in what is new, if it is time; `lock` is the desk's."""
+        if not self.due(asked, at_once=at_once):
+            return
+        with lock:
+            standing, extra = self.standing()
+        self.mend(standing, extra)  # of an earlier look: a vote's own server is quicker
+        found = self.read()
+        if found is not None:
+            with lock:
+                self.take(found)
 
     def due(self, asked: float, *, at_once: bool) -> bool:
         """Whether to look; at_once is served by any look that began after it was asked for."""
@@ -146,12 +159,12 @@ class Others:
         now = utc_now()
         return [replace(p, created_at=max(now, p.created_at)) for p in shown]
 
-    def outrun(self, person: Person, pairs: Sequence[Pair]) -> list[Pair]:
+    def outrun(self, person: Person, pairs: Sequence[Pair]) -> set[str]:
         """Those of the pairs that others were quicker to take; this person's leases on them end."""
         queue, now = self._floor.queue, time.monotonic()
-        lost = [p for p in pairs if queue.is_outrun(p.id, person.name, now=now)]
-        for pair in lost:
-            queue.drop(pair.id, person.name)
+        lost = {p.id for p in pairs if queue.is_outrun(p.id, person.name, now=now)}
+        for pair_id in lost:
+            queue.drop(pair_id, person.name)
         return lost
 
     def _lease(self, shown: Sequence[tuple[int, Presentation]]) -> None:
