@@ -29,14 +29,13 @@ from annotate.config import AnnotateConfig
 from annotate.consensus import SETTLED
 from annotate.floor import Floor
 from annotate.others import Others
-from annotate.person import Person, own_presentation, pairs_of
-from annotate.sides import side_of
+from annotate.person import Person, own_presentation, pairs_of, showing
 from annotate.writer import JudgmentWriter
 from storage import judgments as judging
 from storage import team
 from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError, PairloopError
-from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, content_id
+from storage.records import Consensus, Judgment, Presentation
 from storage.store import Store, utc_now
 from storage.team_records import GoldUse
 
@@ -115,7 +114,9 @@ class Desk:
             pairs = floor.take(person, standing, count=count, have=set(held.values()), now=now)
             new_pairs = floor.new_repeats(pairs)
             first_new = len(person.shown)
-            shown = [self._presentation(pair, person) for pair in pairs]
+            shown = [
+                showing(person, p, seed=floor.config.seed, guideline=floor.guideline) for p in pairs
+            ]
             new = list(person.shown.values())[first_new:]
             qualifying = floor.gold_ids(GoldUse.QUALIFICATION)
             ahead = floor.peek(AHEAD) if pairs else []
@@ -336,26 +337,6 @@ class Desk:
         pair = floor.pair(judgment.pair_id)
         consensus = floor.consensus(pair) if pair.purpose in SETTLED else None
         return _Recorded(judgment=judgment, before=before, consensus=consensus, extra=extra)
-
-    def _presentation(self, pair: Pair, person: Person) -> Presentation:
-        """How this pair is, or was, shown to this person."""
-        known = person.shown.get(pair.id)
-        if known is not None:
-            return known
-        first_side = side_of(person.name, len(person.shown), seed=self._floor.config.seed)
-        if pair.purpose is Purpose.REPEAT:
-            before = person.shown_before(pair)
-            first_side = before.first_side.swapped() if before else first_side
-        shown = Presentation(
-            id=content_id("s1", [pair.id, person.name]),
-            pair_id=pair.id,
-            labeler=person.name,
-            first_side=first_side,
-            guideline=self._floor.guideline,
-            created_at=utc_now(),
-        )
-        person.show(shown)
-        return shown
 
     def _refuse_told(self, person: Person, pair_id: str) -> None:
         """Whoever has seen a pair's answer, or others' votes on it, votes on it no more."""

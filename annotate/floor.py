@@ -173,7 +173,7 @@ class Floor:
         if not latest:
             return
         person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
         person.mine[judgment.pair_id] = judgment
@@ -186,18 +186,12 @@ class Floor:
         self._keys.pop(judgment.id, None)
         self.queue.forget(judgment, before=before)
         person = self._people[judgment.labeler]
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.seconds in person.pace:
             person.pace.remove(judgment.seconds)
         if before is not None:
             person.mine[judgment.pair_id] = before
             person.skipped += before.verdict is Verdict.SKIP
-
-    @staticmethod
-    def _drop_mine(person: Person, pair_id: str) -> None:
-        before = person.mine.pop(pair_id, None)
-        if before is not None and before.verdict is Verdict.SKIP:
-            person.skipped -= 1
 
     def standing(self, person: Person) -> Standing:
         """Whether this person may work now; what they have in the browser they may still judge."""

@@ -204,7 +204,7 @@ OF_NOTHING = {
         key: ["nobody"]
         for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
     },
-    **dict.fromkeys(["count", "skip", "part", "max_tokens"], 0),
+    **dict.fromkeys(["after", "count", "skip", "part", "max_tokens"], 0),
     **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
@@ -217,6 +217,7 @@ ABOUT_ALL = {
     "decided_since",
     "imported_summary",
     "judged_texts",
+    "last_of_account",
     "mean_answer_tokens",
     "pairs_by_standing",
     "people_tallies",
