@@ -28,7 +28,9 @@ CONFIG = """\
 model = "{model}"
 temperatures = [0.7]
 samples_per_temperature = 2
-max_tokens = 4
+max_tokens = 8
+show_truncated = true
+pairs_per_prompt = 2
 
 [annotate]
 repeat_share = 0.0
@@ -49,7 +51,7 @@ class Site:
     def __init__(self, folder: Path, lakes: Lakes, micro_model: str) -> None:
         self.address = lakes.new()
         self.store = Store(self.address, hold=True)
-        self.filled = fill_store(self.store, pairs=PAIRS, labelers=PEOPLE)
+        self.filled = fill_store(self.store, pairs=PAIRS, labelers=PEOPLE, model=micro_model)
         self.machines = [Machine(i) for i in range(3)]
         self.spaces = []
         for i, machine in enumerate(self.machines):
@@ -226,7 +228,7 @@ def test_a_server_killed_under_people_costs_no_judgment_and_no_vote_too_many(sit
         f"separate networks: {site.machines[0].apart}"
     )
     assert extra <= noted
-    with closing(
-        sign_in(front, "ann")
-    ) as client:  # what generate made has reached the server that is left
-        wait_for(lambda: client.get("/api/progress").json()["pairs"] > PAIRS)
+    (counts,) = site.store.query("table_counts")
+    assert counts["responses"] > 2 * PAIRS
+    with closing(sign_in(front, "ann")) as client:  # what generate made is known where it is asked
+        wait_for(lambda: client.get("/api/progress").json()["pairs"] == counts["pairs"])
