@@ -121,11 +121,8 @@ class Floor:
 
     def _read_settled(self) -> None:
         standing = pairing.consensus_by_pair(self._store)
-        self._settled = {
-            pair_id
-            for pair_id, c in standing.items()
-            if c.settled and self.queue.pair(pair_id) is not None
-        }
+        known = self.queue.pair
+        self._settled = {i for i, c in standing.items() if c.settled and known(i) is not None}
 
     # ---- people -------------------------------------------------------------------------------
 
