@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +12,13 @@ from annotate.config import AnnotateConfig, Retrain
 from generate.config import GenerateConfig
 from storage.config import StorageConfig, check_sections, read_toml, section
 from storage.errors import ConfigurationError
-from train.config import TrainConfig
+from train.config import Method, TrainConfig, settings_of
 
 if TYPE_CHECKING:
     from storage.lake import LakeAddress
     from storage.store import Store
+
+log = logging.getLogger(__name__)
 
 CONFIG_FILE = "pairloop.toml"
 DATABASE = "pairloop.duckdb"
@@ -92,11 +96,19 @@ class Workspace:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def open_workspace(root: Path) -> Workspace:
-    """Read and check pairloop.toml; raises WorkspaceError or ConfigurationError."""
+def open_workspace(root: Path, *, method: Method | None = None) -> Workspace:
+    """Read and check pairloop.toml; raises WorkspaceError or ConfigurationError.
+
+    method: instead of train.method; keys of [train] that are only other methods' are left out, and
+    told.
+    """
     path = root / CONFIG_FILE
     data = read_toml(path)
     check_sections(path, data, known=SECTIONS)
+    if method is not None and isinstance(given := data.get("train", {}), Mapping):
+        data["train"], others = settings_of(method, given)
+        if others:
+            log.warning("[train] %s: not of %s, left out", ", ".join(others), method.value)
     generate = section(path, data, "generate", GenerateConfig)
     if generate.validation_share + generate.test_share >= 1:
         raise ConfigurationError(

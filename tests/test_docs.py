@@ -9,7 +9,7 @@ import pytest
 from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig, RayCluster, Server
 from storage.config import StorageConfig
-from train.config import TrainConfig
+from train.config import Launch, TrainConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,6 +57,7 @@ def test_every_command_and_link_in_the_docs_exists(page):
         ("### [annotate.oidc]", Oidc),
         ("### [[annotate.webhooks]]", Webhook),
         ("## [train]", TrainConfig),
+        ("### [train.launch]", Launch),
         ("## [retrain]", Retrain),
     ],
 )

@@ -51,3 +51,19 @@ def test_a_red_light_is_exit_code_1_with_what_to_do(workspace):
     assert "length" in done.stdout
     assert "1 red" in done.stdout
     assert "Set train.max_length to" in " ".join(done.stdout.split())
+
+
+def test_a_method_may_be_given_and_what_is_missing_is_named(workspace):
+    """Keys of other methods than the given one are left out, and told."""
+    settings = workspace / "pairloop.toml"
+    before = settings.read_text()
+    settings.write_text(before + "soft_labels = true\nnum_generations = 4\n")
+    try:
+        done = check(workspace, "--method", "grpo")
+    finally:
+        settings.write_text(before)
+
+    words = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "[train] soft_labels: not of grpo, left out" in words
+    assert "Train one on the settled pairs first: `pairloop train --method reward`" in words
