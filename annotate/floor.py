@@ -5,6 +5,7 @@ leads appended meanwhile.
 """
 
 import hashlib
+import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +44,9 @@ class Floor:
         self._file_config = config
         self.config = in_force(store, config)
         self.guideline = ""
-        self.queue = PairQueue(self.config, seed=config.seed)
+        # Servers that shared an order too would all reach for the same pairs.
+        own = secrets.randbits(32) if store.shared else 0
+        self.queue = PairQueue(self.config, seed=config.seed + own)
         self.gold: Mapping[str, Gold] = {}
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
@@ -118,11 +121,8 @@ class Floor:
 
     def _read_settled(self) -> None:
         standing = pairing.consensus_by_pair(self._store)
-        self._settled = {
-            pair_id
-            for pair_id, c in standing.items()
-            if c.settled and self.queue.pair(pair_id) is not None
-        }
+        known = self.queue.pair
+        self._settled = {i for i, c in standing.items() if c.settled and known(i) is not None}
 
     # ---- people -------------------------------------------------------------------------------
 
@@ -153,12 +153,24 @@ class Floor:
             )
         return pair_id
 
+    def has(self, key: str) -> bool:
+        """Whether a judgment with this key counts already."""
+        return key in self._keys
+
+    def remember(self, shown: Presentation) -> None:
+        """Somebody was shown a pair by another server; who is new here is read in whole later."""
+        if self.knows(shown.labeler):
+            self._people[shown.labeler].show(shown)
+
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
         self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
+        latest = self.queue.is_latest(judgment)
         self.queue.record(judgment)
+        if not latest:
+            return
         person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
         person.mine[judgment.pair_id] = judgment
@@ -171,18 +183,12 @@ class Floor:
         self._keys.pop(judgment.id, None)
         self.queue.forget(judgment, before=before)
         person = self._people[judgment.labeler]
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.seconds in person.pace:
             person.pace.remove(judgment.seconds)
         if before is not None:
             person.mine[judgment.pair_id] = before
             person.skipped += before.verdict is Verdict.SKIP
-
-    @staticmethod
-    def _drop_mine(person: Person, pair_id: str) -> None:
-        before = person.mine.pop(pair_id, None)
-        if before is not None and before.verdict is Verdict.SKIP:
-            person.skipped -= 1
 
     def standing(self, person: Person) -> Standing:
         """Whether this person may work now; what they have in the browser they may still judge."""
@@ -244,22 +250,14 @@ class Floor:
 
     def renew(self, person: Person, held: Mapping[str, str], *, now: float) -> None:
         """Go on holding what the browser has."""
-        self.queue.renew(
-            person.name,
-            held.values(),
-            now=now,
-            seconds=person.lease_seconds(self.config.lease_seconds),
-        )
+        seconds = person.lease_seconds(self.config.lease_seconds)
+        self.queue.renew(person.name, held.values(), now=now, seconds=seconds)
 
     def lease(self, person: Person, pairs: Sequence[Pair], *, now: float) -> None:
         """Hold pairs for this person."""
+        seconds = person.lease_seconds(self.config.lease_seconds)
         for pair in pairs:
-            self.queue.lease(
-                pair.id,
-                person.name,
-                now=now,
-                seconds=person.lease_seconds(self.config.lease_seconds),
-            )
+            self.queue.lease(pair.id, person.name, now=now, seconds=seconds)
 
     def take(
         self,
@@ -362,6 +360,12 @@ class Floor:
         else:
             self._decided[pair_id] = adjudication
         self.queue.decide(pair_id, decided=not adjudication.withdrawn)
+
+    def decide(self, decided: Mapping[str, Adjudication]) -> None:
+        """Take in which pairs are decided, wherever that was."""
+        for pair_id in {*decided, *self._decided}:
+            self.queue.decide(pair_id, decided=pair_id in decided)
+        self._decided = dict(decided)
 
     def consensus(self, pair: Pair) -> Consensus:
         """What the pair's present judgments, or the decision on it, add up to."""

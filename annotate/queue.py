@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sortedcontainers import SortedList
 
@@ -19,6 +20,7 @@ from annotate.consensus import majority, votes_wanted
 from storage.records import IMPORTED_VOTES, Judgment, Pair, Purpose, Verdict
 
 _ANYBODY = Rule()
+_Word = tuple[int, datetime, str]  # revision, when, id: of two words the greater is the later
 Key = tuple[int, int, str, str]  # minus priority, minus votes, shuffle, pair id
 
 
@@ -30,9 +32,10 @@ class _State:
     wanted: int = 0
     decided: bool = False  # adjudicated: no vote is asked for, whatever the votes say
     judged: dict[str, Judgment] = field(default_factory=dict)  # by labeler, present ones
-    revisions: dict[str, int] = field(default_factory=dict)  # by labeler, withdrawn ones too
+    last: dict[str, _Word] = field(default_factory=dict)  # by labeler, withdrawals too
     events: int = 0
     leases: dict[str, float] = field(default_factory=dict)  # labeler -> seconds until when
+    ranks: dict[str, int] = field(default_factory=dict)  # labeler -> number of the lease's row
     place: Key | None = None  # in the order, while a vote may be wanted
 
     def verdicts(self) -> list[Verdict]:
@@ -119,9 +122,12 @@ class PairQueue:
         state = self._states[judgment.pair_id]
         state.events += 1
         who = judgment.labeler
-        state.revisions[who] = max(judgment.revision, state.revisions.get(who, -1))
         state.leases.pop(who, None)
         self._held[who].pop(judgment.pair_id, None)
+        word = _word(judgment)
+        if who in state.last and word < state.last[who]:
+            return  # an earlier word that another server stored later
+        state.last[who] = word
         if judgment.withdrawn:
             state.judged.pop(who, None)
             self._done[who].discard(judgment.pair_id)
@@ -158,7 +164,43 @@ class PairQueue:
 
     def next_revision(self, pair_id: str, labeler: str) -> int:
         """One more than the labeler's last word on the pair."""
-        return self._states[pair_id].revisions.get(labeler, -1) + 1
+        last = self._states[pair_id].last.get(labeler)
+        return 0 if last is None else last[0] + 1
+
+    def is_latest(self, judgment: Judgment) -> bool:
+        """Whether nothing later is known of its labeler on its pair."""
+        last = self._states[judgment.pair_id].last.get(judgment.labeler)
+        return last is None or last < _word(judgment)
+
+    def rank(self, pair_id: str, labeler: str, number: int) -> None:
+        """The number of the row that tells other servers of a lease."""
+        self._states[pair_id].ranks[labeler] = number
+
+    def is_outrun(self, pair_id: str, labeler: str, *, now: float) -> bool:
+        """Whether others took the pair before this labeler's lease was stored, and are enough."""
+        state = self._states[pair_id]
+        if not is_regular(state.pair):
+            return False
+        own = state.ranks.get(labeler, 0)
+        before = sum(
+            1
+            for who, until in state.leases.items()
+            if who != labeler and until > now and who in state.ranks and state.ranks[who] < own
+        )
+        return len(state.verdicts()) + before >= state.wanted
+
+    def drop(self, pair_id: str, labeler: str) -> None:
+        """End a lease as if it had never been."""
+        self._states[pair_id].leases.pop(labeler, None)
+        self._held[labeler].pop(pair_id, None)
+
+    def extra_of(self, pair_id: str) -> list[Judgment]:
+        """The votes beyond those that were wanted when they came, by the time they were given."""
+        state = self._states[pair_id]
+        given = sorted(state.judged.values(), key=lambda j: (j.created_at, j.id))
+        votes = [j for j in given if j.verdict is not Verdict.SKIP]
+        extra = self._extra_votes(state, [j.verdict for j in votes])
+        return votes[len(votes) - extra :] if is_regular(state.pair) else []
 
     def present(self, pair_id: str) -> tuple[list[Judgment], int]:
         """A pair's present judgments and how many events led there."""
@@ -181,6 +223,10 @@ class PairQueue:
         """Hold a pair for a labeler."""
         self._states[pair_id].leases[labeler] = now + seconds
         self._held[labeler][pair_id] = None
+
+    def is_held(self, pair_id: str, labeler: str) -> bool:
+        """Whether the labeler was given the pair here, for however long."""
+        return pair_id in self._held[labeler]
 
     def held(
         self, identity: frozenset[str], labeler: str, *, have: Collection[str], now: float
@@ -318,6 +364,10 @@ class PairQueue:
         if not self.is_new_to(state.pair.id, labeler):
             return False
         return not self._full(state, labeler, now)
+
+
+def _word(judgment: Judgment) -> _Word:
+    return judgment.revision, judgment.created_at, judgment.id
 
 
 def is_regular(pair: Pair) -> bool:
