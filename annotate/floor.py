@@ -383,7 +383,9 @@ class Floor:
     def mark_settled(self, consensus: Consensus) -> bool:
         """Keep the number of settled pairs; True if this one has just settled."""
         if not consensus.settled:
-            self._settled.discard(consensus.pair_id)
+            # One that was stored late does not undo what judgments after it came to.
+            if consensus.events == self.queue.present(consensus.pair_id)[1]:
+                self._settled.discard(consensus.pair_id)
             return False
         newly = consensus.pair_id not in self._settled
         self._settled.add(consensus.pair_id)
