@@ -8,8 +8,7 @@ What comes in is durable before it is acknowledged.
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from annotate.cards import (
@@ -30,6 +29,7 @@ from annotate.consensus import SETTLED
 from annotate.floor import Floor
 from annotate.others import Others
 from annotate.person import Person, own_presentation, pairs_of, showing
+from annotate.underway import Underway
 from annotate.writer import JudgmentWriter
 from storage import judgments as judging
 from storage import team
@@ -75,7 +75,7 @@ class Desk:
         self._others = Others(store, self._floor, sizes) if store.shared else None
         self.writer = JudgmentWriter(store)
         self._maker = CardMaker(store)
-        self._pending: dict[str, threading.Event] = {}  # keys on their way to the store
+        self._underway = Underway(self._lock)
         self._on_settled = on_settled
 
     @property
@@ -167,7 +167,7 @@ class Desk:
         check(submission, self.config)
         self._welcome(labeler, showing=[submission.presentation])
         recorded: _Recorded | None = None
-        with self._settled_key(submission.key):
+        with self._underway.settled(submission.key):
             person = self._floor.person(labeler)
             shown = own_presentation(person, submission.presentation)
             known = self._floor.known(submission.key, labeler)
@@ -193,7 +193,7 @@ class Desk:
         """
         self._welcome(labeler, at_once=True)
         recorded: _Recorded | None = None
-        with self._settled_key(key):
+        with self._underway.settled(key):
             person = self._floor.person(labeler)
             pair_id = self._floor.known(key, labeler)
             if pair_id is None:
@@ -340,7 +340,7 @@ class Desk:
         floor.count(judgment)
         if self._others is not None:
             self._others.mine(judgment, noted=extra)
-        self._pending[judgment.id] = threading.Event()
+        self._underway.begin(judgment.id)
         pair = floor.pair(judgment.pair_id)
         consensus = floor.consensus(pair) if pair.purpose in SETTLED else None
         return _Recorded(judgment=judgment, before=before, consensus=consensus, extra=extra)
@@ -367,20 +367,6 @@ class Desk:
 
     # ---- and from here on it is not -----------------------------------------------------------
 
-    @contextmanager
-    def _settled_key(self, key: str) -> Iterator[None]:
-        """The lock, once no request with this key is on its way to the store any more.
-
-        A retried request is answered after the first one is durable, or takes its place.
-        """
-        while True:
-            with self._lock:
-                pending = self._pending.get(key)
-                if pending is None:
-                    yield
-                    return
-            pending.wait()
-
     def _commit(self, recorded: _Recorded, person: Person) -> None:
         """Make it durable; what could not be stored is forgotten again."""
         judgment, consensus = recorded.judgment, recorded.consensus
@@ -392,7 +378,7 @@ class Desk:
             raise
         finally:
             with self._lock:
-                self._pending.pop(judgment.id).set()
+                self._underway.end(judgment.id)
         if recorded.extra:
             # Its lease had ended and others voted meanwhile: the vote counts, and is on the record.
             team.note(self._store, actor=person.name, action="extra vote", subject=judgment.pair_id)

@@ -4,7 +4,6 @@ It is built from the store at the start and looks there about once a second for 
 leads appended meanwhile.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +20,7 @@ from annotate.own_agreement import own_agreement
 from annotate.person import Person
 from annotate.queue import PairQueue, is_regular
 from annotate.settings import in_force
-from annotate.sides import Kind, kind_of
+from annotate.sides import Kind, digest, kind_of
 from storage import adjudications as adjudicating
 from storage import judgments as judging
 from storage import pairs as pairing
@@ -173,8 +172,7 @@ class Floor:
         person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
-        person.mine[judgment.pair_id] = judgment
-        person.skipped += judgment.verdict is Verdict.SKIP
+        person.say(judgment)
         person.graduated |= is_regular(self.pair(judgment.pair_id))
         person.pace.append(judgment.seconds)
 
@@ -187,8 +185,7 @@ class Floor:
         if judgment.seconds in person.pace:
             person.pace.remove(judgment.seconds)
         if before is not None:
-            person.mine[judgment.pair_id] = before
-            person.skipped += before.verdict is Verdict.SKIP
+            person.say(before)
 
     def standing(self, person: Person) -> Standing:
         """Whether this person may work now; what they have in the browser they may still judge."""
@@ -316,7 +313,7 @@ class Floor:
         ]
         if not fresh:
             return None
-        return self.pair(min(fresh, key=lambda i: _shuffle(self.config.seed, person.name, i)))
+        return self.pair(min(fresh, key=lambda i: digest(self.config.seed, person.name, i)))
 
     def _repeat(self, person: Person, n: int) -> Pair | None:
         """One of the person's own pairs of some time ago, as a pair of its own."""
@@ -331,7 +328,7 @@ class Floor:
                 found.append((pair, again))
         if not found:
             return None
-        pair, again = min(found, key=lambda f: _shuffle(self.config.seed, n, f[1]))
+        pair, again = min(found, key=lambda f: digest(self.config.seed, n, f[1]))
         if self.queue.pair(again) is None:
             repeat = replace(
                 pair, id=again, purpose=Purpose.REPEAT, strategy="repeat", created_at=utc_now()
@@ -400,7 +397,3 @@ class Floor:
         """What a scrape counts: pairs, open, leased, settled; and labelers who hold some."""
         known = {"pairs": len(self.queue), "settled": len(self._settled)}
         return self.queue.glance(now=now) | known
-
-
-def _shuffle(*parts: object) -> bytes:
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()

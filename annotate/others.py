@@ -149,7 +149,7 @@ class Others:
     def mend(self, standing: Sequence[Consensus], extra: Sequence[Judgment]) -> None:
         """Store a consensus that no server could make alone, and note the votes too many."""
         if standing:
-            known = news.consensus_of_pairs(self._store, [c.pair_id for c in standing])
+            known = pairing.consensus_of_pairs(self._store, [c.pair_id for c in standing])
             events = {pair_id: c.events for pair_id, c in known.items()}
             self._store.append([c for c in standing if events.get(c.pair_id, 0) < c.events])
         for vote in extra:

@@ -31,6 +31,11 @@ class Person:
     loaded: bool = False
     agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
 
+    def say(self, judgment: Judgment) -> None:
+        """Keep what they said of a pair of which nothing is kept."""
+        self.mine[judgment.pair_id] = judgment
+        self.skipped += judgment.verdict is Verdict.SKIP
+
     def drop(self, pair_id: str) -> None:
         """Forget what they said of a pair."""
         before = self.mine.pop(pair_id, None)

@@ -1,5 +1,7 @@
 """Reading pairs and what people concluded about them."""
 
+from collections.abc import Collection
+
 from storage.records import Consensus, Pair, Purpose
 from storage.store import Store
 
@@ -24,7 +26,12 @@ def consensus_by_pair(store: Store) -> dict[str, Consensus]:
     return {c.pair_id: c for c in store.read(Consensus, "consensus_all")}
 
 
+def consensus_of_pairs(store: Store, pair_ids: Collection[str]) -> dict[str, Consensus]:
+    """Where these pairs stand, by pair id; pairs that nobody judged are left out."""
+    found = store.read(Consensus, "consensus_of_pairs", pair_ids=sorted(pair_ids))
+    return {c.pair_id: c for c in found}
+
+
 def consensus_of_pair(store: Store, pair_id: str) -> Consensus | None:
     """Where one pair stands; None where it was not judged."""
-    found = store.read(Consensus, "consensus_of_pair", pair_id=pair_id)
-    return found[0] if found else None
+    return consensus_of_pairs(store, [pair_id]).get(pair_id)
