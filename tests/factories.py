@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from annotate.accounts import add_labeler
+from storage.adjudication_records import Adjudication, Cause
 from storage.records import (
     FinishReason,
     Judgment,
@@ -139,6 +140,23 @@ class Filled:
     responses: list[Response]
     pairs: list[Pair]
     labelers: list[Labeler]
+
+
+def make_adjudication(
+    pair: Pair | str, verdict: Verdict | None = Verdict.FIRST, **changes
+) -> Adjudication:
+    values = {
+        "id": "a",
+        "pair_id": pair if isinstance(pair, str) else pair.id,
+        "revision": 0,
+        "adjudicator": "lead",
+        "verdict": verdict,
+        "cause": Cause.STYLE,
+        "note": "",
+        "withdrawn": False,
+        "created_at": NOW,
+    }
+    return Adjudication(**values | changes)
 
 
 def fill_store(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from factories import NOW
+from factories import NOW, make_adjudication
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,6 @@ from annotate.adjudication import (
     shown,
     tally,
 )
-from storage.adjudication_records import Adjudication, Cause
 from storage.adjudications import VoteCount
 from storage.records import Purpose, Verdict
 
@@ -51,18 +50,8 @@ def count(
 
 
 def decision(pair_id, **changes):
-    values = {
-        "id": f"a:{pair_id}",
-        "pair_id": pair_id,
-        "revision": 0,
-        "adjudicator": "jo",
-        "verdict": Verdict.TIE,
-        "cause": Cause.STYLE,
-        "note": "",
-        "withdrawn": False,
-        "created_at": NOW,
-    }
-    return Adjudication(**values | changes)
+    values = {"id": f"a:{pair_id}", "adjudicator": "jo", "verdict": Verdict.TIE}
+    return make_adjudication(pair_id, **values | changes)
 
 
 some = st.integers(0, 5)

@@ -3,13 +3,12 @@
 from uuid import uuid4
 
 import pytest
+from desks import desk_of, submit, work
 from factories import fill_store, open_store
 
 from annotate import gold as golden
 from annotate import people
-from annotate.cards import Choice, Standing, Submission, to_verdict
-from annotate.config import AnnotateConfig
-from annotate.desk import Desk
+from annotate.cards import Choice, Standing, to_verdict
 from annotate.gold import drift_of
 from storage import judgments as judging
 from storage import team
@@ -31,25 +30,6 @@ def store(tmp_path):
 @pytest.fixture
 def filled(store):
     return fill_store(store, pairs=60, labelers=("ann", "bob"), admin="lead")
-
-
-def desk_of(store, **config) -> Desk:
-    return Desk(store, AnnotateConfig(**PLAIN | config))
-
-
-def submit(desk, who, card, choice=Choice.LEFT, **changes):
-    values = {"key": uuid4().hex, "strength": None, "seconds": 2.0} | changes
-    return desk.submit(who, Submission(presentation=card.presentation, choice=choice, **values))
-
-
-def work(desk, who, count, choice=Choice.LEFT):
-    """Judge so many cards, one at a time; gives them back."""
-    done = []
-    for _ in range(count):
-        (card,) = desk.cards(who, count=1, have=())
-        submit(desk, who, card, choice)
-        done.append(card)
-    return done
 
 
 def shown_pairs(store, who):

@@ -3,27 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from factories import NOW, fill_store, open_store
+from factories import fill_store, make_adjudication, open_store
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from annotate.example import MAX_TEXT_CHARS, example_section, publish_example, with_example
 from storage import team
-from storage.adjudication_records import Adjudication, Cause
+from storage.adjudication_records import Cause
 from storage.records import Message, Verdict
 
-DECISION = Adjudication(
-    id="a",
-    pair_id="c1:abc",
-    revision=0,
-    adjudicator="jo",
-    verdict=Verdict.SECOND,
-    cause=Cause.STYLE,
-    note="Shorter.",
-    withdrawn=False,
-    created_at=NOW,
-)
+DECISION = make_adjudication("c1:abc", Verdict.SECOND, adjudicator="jo", note="Shorter.")
 NASTY = [
     "```\nan open fence",
     "### Example: not one\n\nCase `c1:abc`",

@@ -4,26 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factories import NOW, open_store
+from factories import NOW, make_adjudication, open_store
 
 from storage import adjudications
-from storage.adjudication_records import Adjudication, Cause, DiscussionNote, OwnView
+from storage.adjudication_records import Cause, DiscussionNote, OwnView
 from storage.records import Side, Strength, Verdict
 
 
 def decision(key="a0", pair_id="c1:x", **changes):
-    values = {
-        "id": key,
-        "pair_id": pair_id,
-        "revision": 0,
-        "adjudicator": "jo",
-        "verdict": Verdict.FIRST,
-        "cause": Cause.STYLE,
-        "note": "",
-        "withdrawn": False,
-        "created_at": NOW,
-    }
-    return Adjudication(**values | changes)
+    return make_adjudication(pair_id, **{"id": key, "adjudicator": "jo"} | changes)
 
 
 def view(key="v0", **changes):

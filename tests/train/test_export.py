@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from factories import (
-    NOW,
     Filled,
     fill_store,
+    make_adjudication,
     make_judgment,
     make_pair,
     make_prompt,
@@ -25,7 +25,7 @@ from factories import (
 from annotate.accounts import add_labeler
 from annotate.config import AnnotateConfig
 from annotate.consensus import settle
-from storage.adjudication_records import Adjudication, Cause
+from storage.adjudication_records import Cause
 from storage.errors import ConflictError, NotReadyError
 from storage.records import LabelerKind, Message, Split, Verdict
 from storage.run_records import RunKind, RunStatus
@@ -132,17 +132,7 @@ def test_every_judged_pair_is_there_whatever_was_said_of_it(judged, store, tmp_p
     store.append([skip, flagged, edited])
     add_labeler(store, "model", password=None, kind=LabelerKind.MODEL)
     store.append([make_judgment(tied, "model", S)])
-    decision = Adjudication(
-        id="a",
-        pair_id=differing.id,
-        revision=0,
-        adjudicator="lead",
-        verdict=None,
-        cause=Cause.UNDERSPECIFIED_PROMPT,
-        note="",
-        withdrawn=False,
-        created_at=NOW,
-    )
+    decision = make_adjudication(differing, None, cause=Cause.UNDERSPECIFIED_PROMPT)
     store.append([decision])
     settle(store, AnnotateConfig())
     done = export(store, tmp_path / "out", agreement="")

@@ -5,13 +5,20 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
+from factories import (
+    NOW,
+    make_adjudication,
+    make_judgment,
+    make_pair,
+    make_policy,
+    make_prompt,
+    make_response,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from annotate.config import AnnotateConfig
 from annotate.consensus import consensus_of
-from storage.adjudication_records import Adjudication, Cause
 from storage.records import (
     IMPORTED_VOTES,
     Consensus,
@@ -44,20 +51,6 @@ def judged(pair: Pair, verdicts: list[Verdict], **changes) -> Consensus:
         config=config,
         now=NOW,
         **changes,
-    )
-
-
-def decided(verdict: Verdict | None) -> Adjudication:
-    return Adjudication(
-        id="a",
-        pair_id="c1:x",
-        revision=0,
-        adjudicator="lead",
-        verdict=verdict,
-        cause=Cause.STYLE,
-        note="",
-        withdrawn=False,
-        created_at=NOW,
     )
 
 
@@ -180,7 +173,9 @@ def test_every_tier_says_how_the_preference_was_come_by():
     tiers = {
         Tier.HUMAN_AGREED: one(judged(pair, [S, S]), pair, prompt),
         Tier.HUMAN_SINGLE: one(alone, pair, prompt),
-        Tier.ADJUDICATED: one(judged(pair, [F, F], adjudication=decided(S)), pair, prompt),
+        Tier.ADJUDICATED: one(
+            judged(pair, [F, F], adjudication=make_adjudication("c1:x", S)), pair, prompt
+        ),
         Tier.IMPORTED: one(judged(imported, [S, S]), imported, prompt),
         Tier.JUDGE: one(None, pair, prompt, models={pair.id: {S: 1}}, judge_votes=True),
     }
@@ -196,7 +191,9 @@ def test_every_tier_says_how_the_preference_was_come_by():
 
 def test_a_pair_adjudicated_without_votes_is_trained_on():
     prompt, pair = case(0)
-    (triplet,) = one(judged(pair, [], adjudication=decided(F)), pair, prompt).triplets
+    (triplet,) = one(
+        judged(pair, [], adjudication=make_adjudication("c1:x", F)), pair, prompt
+    ).triplets
     assert (triplet.votes, triplet.agreement, triplet.tier) == (0, 0.0, Tier.ADJUDICATED)
 
 
@@ -205,7 +202,7 @@ def test_a_pair_adjudicated_without_votes_is_trained_on():
 )
 def test_what_an_adjudicator_does_not_prefer_is_never_trained_on(verdict, reason):
     prompt, pair = case(0)
-    built = one(judged(pair, [F, F], adjudication=decided(verdict)), pair, prompt)
+    built = one(judged(pair, [F, F], adjudication=make_adjudication("c1:x", verdict)), pair, prompt)
     assert built.drops == {reason: 1}
 
 
