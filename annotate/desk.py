@@ -294,8 +294,9 @@ class Desk:
         self._look()
         if not self._floor.knows(labeler):
             shown = judging.presentations_of(self._store, labeler)
+            said = judging.events_of(self._store, labeler)
             with self._lock:
-                self._floor.introduce(labeler, shown)
+                self._floor.introduce(labeler, shown, said)
 
     # ---- from here on the lock is held --------------------------------------------------------
 

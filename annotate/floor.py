@@ -11,6 +11,8 @@ from dataclasses import replace
 from itertools import islice
 from statistics import median
 
+import numpy as np
+
 from annotate import assign
 from annotate.accuracy import project_accuracy
 from annotate.cards import Progress, Standing
@@ -48,7 +50,8 @@ class Floor:
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
         self._people: dict[str, Person] = {}
-        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
+        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair, once known
+        self._key_marks = np.sort(np.asarray(judging.key_marks(store)["mark"]))  # of stored ones
         self._settled: set[str] = set()
         self._decided = adjudicating.standing(store)  # by pair
         self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
@@ -57,9 +60,8 @@ class Floor:
         self._looked = 0.0
         self._accuracy = project_accuracy(store, self.config)
         settle(store, self.config, accuracy=self._accuracy)
+        self.queue.add(pairing.pairs(store), judging.last_words(store))
         self.look()
-        for event in judging.events_of_people(store):
-            self.count(event)
         for pair_id in self._decided:
             self.queue.decide(pair_id, decided=True)
         for pair_id, who in adjudicating.own_views(store):
@@ -84,7 +86,7 @@ class Floor:
         self._looked = time.monotonic()
         rows, steering = self._versions()
         if rows != self._seen_rows:
-            self.queue.add(pairing.pairs(self._store))
+            self.queue.add(pairing.pairs_beyond(self._store, self.queue.knows))
         if steering != self._seen_team:
             self._read_team()
         if (rows, steering) != (self._seen_rows, self._seen_team):
@@ -117,47 +119,57 @@ class Floor:
         self.queue.set_rules(assign.rules_of(active, pair_ids=everything, pairs_of_tag=by_tag))
 
     def _read_settled(self) -> None:
-        standing = pairing.consensus_by_pair(self._store)
-        self._settled = {
-            pair_id
-            for pair_id, c in standing.items()
-            if c.settled and self.queue.pair(pair_id) is not None
-        }
+        self._settled = {i for i in pairing.settled_pairs(self._store) if self.queue.knows(i)}
 
     # ---- people -------------------------------------------------------------------------------
 
     def person(self, name: str) -> Person:
         """A labeler with everything they were shown and said."""
-        person = self._people.setdefault(name, Person(name))
-        assert person.loaded, "whoever comes to the desk is introduced first"
-        return person
+        assert name in self._people, "whoever comes to the desk is introduced first"
+        return self._people[name]
 
     def knows(self, name: str) -> bool:
         """Whether this labeler has been introduced."""
-        return name in self._people and self._people[name].loaded
+        return name in self._people
 
-    def introduce(self, name: str, shown: Sequence[Presentation]) -> None:
-        """Take in what a labeler was shown before this server started."""
-        person = self._people.setdefault(name, Person(name))
-        if not person.loaded:
-            for presentation in shown:
-                person.show(presentation)
-            person.loaded = True
+    def introduce(
+        self, name: str, shown: Sequence[Presentation], said: Sequence[Judgment]
+    ) -> None:
+        """Take in what a labeler was shown and said before this server started."""
+        if name in self._people:
+            return
+        person = self._people[name] = Person(name)
+        for presentation in shown:
+            person.show(presentation)
+        for judgment in said:
+            if self.queue.knows(judgment.pair_id):
+                self._remember(judgment, person)
 
     def known(self, key: str, labeler: str) -> str | None:
         """The pair of the judgment that already has this key, None for a new key."""
-        who, pair_id = self._keys.get(key, (labeler, None))
+        who, pair_id = self._keys.get(key) or self._stored_key(key) or (labeler, None)
         if who != labeler:
             raise ConflictError(
                 "This request came with the key of another person's request. Reload the page."
             )
         return pair_id
 
+    def _stored_key(self, key: str) -> tuple[str, str] | None:
+        """Whose judgment of which pair had this key before this server started."""
+        mark = judging.mark_of(key)
+        at = int(np.searchsorted(self._key_marks, np.uint64(mark)))
+        if at == len(self._key_marks) or int(self._key_marks[at]) != mark:
+            return None
+        stored = judging.judgment_of_key(self._store, key)
+        return (stored.labeler, stored.pair_id) if stored else None
+
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
-        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
         self.queue.record(judgment)
-        person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
+        self._remember(judgment, self._people[judgment.labeler])
+
+    def _remember(self, judgment: Judgment, person: Person) -> None:
+        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
         self._drop_mine(person, judgment.pair_id)
         if judgment.withdrawn:
             return
@@ -323,17 +335,19 @@ class Floor:
     def _repeat(self, person: Person, n: int) -> Pair | None:
         """One of the person's own pairs of some time ago, as a pair of its own."""
         old = list(person.mine.values())[:-REPEAT_AFTER]
-        found = []
-        for judgment in old:
+        drawn = int.from_bytes(_shuffle(self.config.seed, person.name, n)[:8])
+        for i in range(len(old)):
+            judgment = old[(drawn + i) % len(old)]
             pair = self.pair(judgment.pair_id)
-            again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
             decided = judgment.verdict is not Verdict.SKIP
-            blind = not self.queue.has_seen_votes(pair.id, person.name)
-            if decided and blind and is_regular(pair) and again not in person.shown:
-                found.append((pair, again))
-        if not found:
-            return None
-        pair, again = min(found, key=lambda f: _shuffle(self.config.seed, n, f[1]))
+            if decided and is_regular(pair) and not self.queue.has_seen_votes(pair.id, person.name):
+                again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
+                if again not in person.shown:
+                    return self._again(pair, again)
+        return None
+
+    def _again(self, pair: Pair, again: str) -> Pair:
+        """The repeat of a pair, made where there is none."""
         if self.queue.pair(again) is None:
             repeat = replace(
                 pair, id=again, purpose=Purpose.REPEAT, strategy="repeat", created_at=utc_now()

@@ -7,7 +7,7 @@ the order is a seeded shuffle. Gold pairs and repeats are open to each labeler o
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,11 +15,14 @@ from sortedcontainers import SortedList
 
 from annotate.assign import Rule
 from annotate.config import Distribution
-from annotate.consensus import majority, votes_wanted
+from annotate.consensus import Word, majority, votes_wanted
+from storage.judgments import LastWord
 from storage.records import IMPORTED_VOTES, Judgment, Pair, Purpose, Verdict
 
 _ANYBODY = Rule()
 Key = tuple[int, int, str, str]  # minus priority, minus votes, shuffle, pair id
+Counted = tuple[str, int, int, int]  # where a pair stands, its votes, extra ones, votes saved
+PLACES = ("waiting", "begun", "tie_break", "settled", "no_majority")
 
 
 @dataclass(slots=True)
@@ -29,14 +32,14 @@ class _State:
     rule: Rule = _ANYBODY
     wanted: int = 0
     decided: bool = False  # adjudicated: no vote is asked for, whatever the votes say
-    judged: dict[str, Judgment] = field(default_factory=dict)  # by labeler, present ones
-    revisions: dict[str, int] = field(default_factory=dict)  # by labeler, withdrawn ones too
+    judged: dict[str, Verdict] = field(default_factory=dict)  # by labeler, present ones
     events: int = 0
     leases: dict[str, float] = field(default_factory=dict)  # labeler -> seconds until when
     place: Key | None = None  # in the order, while a vote may be wanted
+    counted: Counted | None = None  # what it adds to the queue's counts
 
     def verdicts(self) -> list[Verdict]:
-        return [j.verdict for j in self.judged.values() if j.verdict is not Verdict.SKIP]
+        return [v for v in self.judged.values() if v is not Verdict.SKIP]
 
     def held_by_others(self, labeler: str, now: float) -> int:
         return sum(1 for who, until in self.leases.items() if who != labeler and until > now)
@@ -52,6 +55,9 @@ class PairQueue:
         self._order: SortedList = SortedList()  # keys of pairs that may want a vote
         self._undecided: dict[str, _State] = {}  # the same by pair id
         self._regular = 0
+        self._repeats = 0
+        self._counts: Counter[str] = Counter()
+        self._revisions: dict[tuple[str, str], int] = {}  # by pair and labeler, beyond a first word
         self._alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # pairs by answers
         self._twins: set[str] = set()  # pairs whose answers another pair has too
         self._done: defaultdict[str, set[str]] = defaultdict(set)  # labeler -> pairs judged
@@ -63,8 +69,9 @@ class PairQueue:
         """How many pairs there are to label: training pairs and comparisons of policies."""
         return self._regular
 
-    def add(self, pairs: Iterable[Pair]) -> None:
-        """Take in pairs; known ones are left as they are."""
+    def add(self, pairs: Iterable[Pair], said: Iterable[LastWord] = ()) -> None:
+        """Take in pairs; known ones are left as they are. said: what people said of the new ones."""
+        new = []
         for pair in pairs:
             if pair.id in self._states or pair.strategy == IMPORTED_VOTES:
                 continue
@@ -75,9 +82,23 @@ class PairQueue:
             alike.append(pair.id)
             if len(alike) > 1:
                 self._twins.update(alike)
+            self._repeats += pair.purpose is Purpose.REPEAT
             if is_regular(pair):
                 self._regular += 1
-                self._place(state)
+                new.append(state)
+        for word in said:
+            state = self._states[word.pair_id]
+            state.events += word.events
+            if word.revision or word.withdrawn:
+                self._revisions[word.pair_id, word.labeler] = word.revision
+            if not word.withdrawn:
+                state.judged[word.labeler] = word.verdict
+                self._done[word.labeler].add(word.pair_id)
+        for state in new:
+            self._place(state)
+
+    def knows(self, pair_id: str) -> bool:
+        return pair_id in self._states
 
     def reconfigure(self, config: Distribution) -> None:
         """Count by other settings from now on; votes and leases stay."""
@@ -109,7 +130,7 @@ class PairQueue:
         state = self._states[judgment.pair_id]
         counts = judgment.verdict is not Verdict.SKIP and not judgment.withdrawn
         before = state.judged.get(judgment.labeler)
-        already = before is not None and before.verdict is not Verdict.SKIP
+        already = before is not None and before is not Verdict.SKIP
         if not is_regular(state.pair) or not counts or already:
             return False
         return len(state.verdicts()) >= state.wanted
@@ -119,14 +140,15 @@ class PairQueue:
         state = self._states[judgment.pair_id]
         state.events += 1
         who = judgment.labeler
-        state.revisions[who] = max(judgment.revision, state.revisions.get(who, -1))
+        if judgment.revision or judgment.withdrawn:
+            self._keep_revision(judgment)
         state.leases.pop(who, None)
         self._held[who].pop(judgment.pair_id, None)
         if judgment.withdrawn:
             state.judged.pop(who, None)
             self._done[who].discard(judgment.pair_id)
         else:
-            state.judged[who] = judgment
+            state.judged[who] = judgment.verdict
             self._done[who].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
@@ -135,10 +157,11 @@ class PairQueue:
         """Undo `record` of a judgment that could not be stored."""
         state = self._states[judgment.pair_id]
         state.events -= 1
+        self._keep_revision(judgment)
         state.judged.pop(judgment.labeler, None)
         self._done[judgment.labeler].discard(judgment.pair_id)
         if before is not None:
-            state.judged[judgment.labeler] = before
+            state.judged[judgment.labeler] = before.verdict
             self._done[judgment.labeler].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
@@ -158,12 +181,17 @@ class PairQueue:
 
     def next_revision(self, pair_id: str, labeler: str) -> int:
         """One more than the labeler's last word on the pair."""
-        return self._states[pair_id].revisions.get(labeler, -1) + 1
+        first = 0 if labeler in self._states[pair_id].judged else -1
+        return self._revisions.get((pair_id, labeler), first) + 1
 
-    def present(self, pair_id: str) -> tuple[list[Judgment], int]:
+    def _keep_revision(self, judgment: Judgment) -> None:
+        key = judgment.pair_id, judgment.labeler
+        self._revisions[key] = max(judgment.revision, self._revisions.get(key, -1))
+
+    def present(self, pair_id: str) -> tuple[list[Word], int]:
         """A pair's present judgments and how many events led there."""
         state = self._states[pair_id]
-        return list(state.judged.values()), state.events
+        return [Word(who, verdict) for who, verdict in state.judged.items()], state.events
 
     def renew(self, labeler: str, pair_ids: Iterable[str], *, now: float, seconds: float) -> None:
         """Hold what the browser still has for some seconds more."""
@@ -235,30 +263,35 @@ class PairQueue:
 
     def counts(self, *, now: float) -> dict[str, int]:
         """How many pairs are where, and what the votes were worth."""
-        found = dict.fromkeys(
-            ("waiting", "begun", "tie_break", "held", "settled", "no_majority"), 0
-        )
-        found |= {"votes": 0, "extra_votes": 0, "votes_saved": 0, "repeats": 0}
-        for state in self._states.values():
-            found["repeats"] += state.pair.purpose is Purpose.REPEAT
-            if not is_regular(state.pair):
-                continue
-            verdicts = state.verdicts()
-            found["votes"] += len(verdicts)
-            found["extra_votes"] += self._extra_votes(state, verdicts)
-            found["held"] += any(until > now for until in state.leases.values())
-            if state.decided:
-                found["settled"] += 1
-            elif len(verdicts) >= state.wanted:
-                found["settled" if majority(verdicts) else "no_majority"] += 1
-                found["votes_saved"] += max(0, self._most_votes(state) - len(verdicts))
-            elif not verdicts:
-                found["waiting"] += 1
-            elif self._is_tie_break(state, verdicts):
-                found["tie_break"] += 1
-            else:
-                found["begun"] += 1
-        return found
+        names = (*PLACES, "votes", "extra_votes", "votes_saved")
+        leased = {i for pairs in self._held.values() for i in pairs}
+        held = (self._states[i] for i in leased if is_regular(self._states[i].pair))
+        return {name: self._counts[name] for name in names} | {
+            "held": sum(any(until > now for until in state.leases.values()) for state in held),
+            "repeats": self._repeats,
+        }
+
+    def _count(self, state: _State, verdicts: list[Verdict]) -> None:
+        """Keep the counts by place and of votes, which people ask for all the time."""
+        saved = 0
+        if state.decided:
+            place = "settled"
+        elif len(verdicts) >= state.wanted:
+            place = "settled" if majority(verdicts) else "no_majority"
+            saved = max(0, self._most_votes(state) - len(verdicts))
+        elif not verdicts:
+            place = "waiting"
+        else:
+            place = "tie_break" if self._is_tie_break(state, verdicts) else "begun"
+        now = (place, len(verdicts), self._extra_votes(state, verdicts), saved)
+        if now == state.counted:
+            return
+        for counted, sign in ((state.counted, -1), (now, 1)):
+            if counted is not None:
+                self._counts[counted[0]] += sign
+                for name, n in zip(("votes", "extra_votes", "votes_saved"), counted[1:], strict=True):
+                    self._counts[name] += sign * n
+        state.counted = now
 
     def _most_votes(self, state: _State) -> int:
         """What a fixed design that can always break a tie would have spent on the pair."""
@@ -293,6 +326,7 @@ class PairQueue:
             state.place = (-state.rule.priority, -len(verdicts), state.shuffle, state.pair.id)
             self._order.add(state.place)
             self._undecided[state.pair.id] = state
+        self._count(state, verdicts)
 
     def _full(self, state: _State, labeler: str, now: float) -> bool:
         return len(state.verdicts()) + state.held_by_others(labeler, now) >= state.wanted

@@ -1,12 +1,25 @@
 """Reading judgments, presentations and labelers."""
 
 from collections.abc import Sequence
+from hashlib import md5
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session
+from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session, Verdict
 from storage.store import Store
+
+
+class LastWord(NamedTuple):
+    """The last thing somebody said of a pair, and in how many judgments they said it."""
+
+    pair_id: str
+    labeler: str
+    verdict: Verdict
+    revision: int
+    withdrawn: bool
+    events: int
 
 
 def judgments(store: Store) -> list[Judgment]:
@@ -19,9 +32,36 @@ def judgment_events(store: Store) -> list[Judgment]:
     return store.read(Judgment, "judgment_events_all")
 
 
-def events_of_people(store: Store) -> list[Judgment]:
-    """The judgment rows of people on pairs to label, changes and withdrawals included, in order."""
-    return store.read(Judgment, "judgment_events_of_people", imported=IMPORTED_VOTES)
+def last_words(store: Store) -> list[LastWord]:
+    """What people say of each pair to label, withdrawals included, in the order they began to."""
+    table = store.table("last_words_of_people", imported=IMPORTED_VOTES)
+    verdicts = {v.value: v for v in Verdict}
+    columns = {name: table[name].to_pylist() for name in LastWord._fields}
+    columns["verdict"] = [verdicts[v] for v in columns["verdict"]]
+    return [LastWord(*row) for row in zip(*columns.values(), strict=True)]
+
+
+def events_of(store: Store, labeler: str) -> list[Judgment]:
+    """One labeler's judgment rows on pairs to label, changes and withdrawals included, in order."""
+    return store.read(
+        Judgment, "judgment_events_of_labeler", labeler=labeler, imported=IMPORTED_VOTES
+    )
+
+
+def key_marks(store: Store) -> pa.Table:
+    """One number (`mark`, 64 bits) per judgment key, alike for equal keys: see `mark_of`."""
+    return store.table("judgment_key_marks")
+
+
+def mark_of(key: str) -> int:
+    """The number that `key_marks` has for a key that is stored."""
+    return int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def judgment_of_key(store: Store, key: str) -> Judgment | None:
+    """The judgment that has this key."""
+    found = store.read(Judgment, "judgment_by_id", id=key)
+    return found[0] if found else None
 
 
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:

@@ -93,7 +93,7 @@ class Store:
 
     def read(self, kind: type[R], name: str, **params: object) -> list[R]:
         """The same rows as records."""
-        return [decode(kind, row) for row in self.query(name, **params)]
+        return decode(kind, self.table(name, **params))
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
