@@ -132,9 +132,7 @@ class Floor:
         """Whether this labeler has been introduced."""
         return name in self._people
 
-    def introduce(
-        self, name: str, shown: Sequence[Presentation], said: Sequence[Judgment]
-    ) -> None:
+    def introduce(self, name: str, shown: Sequence[Presentation], said: Sequence[Judgment]) -> None:
         """Take in what a labeler was shown and said before this server started."""
         if name in self._people:
             return

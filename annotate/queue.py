@@ -289,7 +289,9 @@ class PairQueue:
         for counted, sign in ((state.counted, -1), (now, 1)):
             if counted is not None:
                 self._counts[counted[0]] += sign
-                for name, n in zip(("votes", "extra_votes", "votes_saved"), counted[1:], strict=True):
+                for name, n in zip(
+                    ("votes", "extra_votes", "votes_saved"), counted[1:], strict=True
+                ):
                     self._counts[name] += sign * n
         state.counted = now
 

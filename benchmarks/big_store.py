@@ -250,9 +250,7 @@ def _lists(values: np.ndarray, offsets: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
-def _pairs(
-    prompts: Sequence[Prompt], answers: list[list[list[str]]], count: int
-) -> list[Pair]:
+def _pairs(prompts: Sequence[Prompt], answers: list[list[list[str]]], count: int) -> list[Pair]:
     """Pairs to label, round by round, and gold pairs, which are the first ones again."""
     found: list[Pair] = []
     meet = [(0, 1), (2, 3), (0, 2)][:PER_PROMPT]

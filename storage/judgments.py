@@ -7,7 +7,15 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session, Verdict
+from storage.records import (
+    IMPORTED_VOTES,
+    Judgment,
+    Labeler,
+    Presentation,
+    Purpose,
+    Session,
+    Verdict,
+)
 from storage.store import Store
 
 

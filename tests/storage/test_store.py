@@ -59,7 +59,7 @@ READ: Mapping[type, tuple[str, str, str]] = {
     team_records.Activity: ("activities_newest", "id", "count"),
     adjudication_records.OwnView: ("own_views_all", "id", ""),
     adjudication_records.Adjudication: ("adjudication_events_all", "id", ""),
-    adjudication_records.DiscussionNote: ("discussion_of_pair", "pair_id", "pair_id"),
+    adjudication_records.DiscussionNote: ("discussion_all", "pair_id", ""),
 }
 texts = st.text() | st.sampled_from(
     [
