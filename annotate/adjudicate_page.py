@@ -1,11 +1,8 @@
-"""The adjudication page: like the labeling page, one static Gradio component that talks to our
-own routes, and made of the same parts.
+"""The adjudication page: like the labeling page, one script file that talks to our own routes, and
+made of the same parts.
 """
 
-from typing import Any
-
-from annotate.label_page import SHEETS, joined, page_html
-from annotate.render import highlight_css
+from annotate.label_page import SHEETS, page_head, page_script
 
 # Most of it is what the labeling page has too.
 SCRIPTS = (
@@ -24,19 +21,12 @@ SCRIPTS = (
 )
 
 
+def adjudicate_script() -> str:
+    """The adjudication page's file."""
+    return page_script("adjudicate.html", SCRIPTS)
+
+
 def adjudicate_head() -> str:
     """What goes into the page's <head>."""
-    return f"<style>{joined((*SHEETS, 'adjudicate.css'))}\n{highlight_css()}</style>"
-
-
-def build_adjudicate_page() -> Any:
-    """The Blocks to mount at /adjudicate; without listeners, so there is no event to call."""
-    import gradio as gr
-
-    with gr.Blocks(title="pairloop: adjudicate", analytics_enabled=False) as blocks:
-        gr.HTML(
-            html_template=page_html("adjudicate.html"),
-            js_on_load=joined(SCRIPTS),
-            apply_default_css=False,
-        )
-    return blocks
+    sheets = (*SHEETS, "adjudicate.css")
+    return page_head(sheets, address="/page/adjudicate.js", script=adjudicate_script())

@@ -16,11 +16,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from annotate.access import MOUNTS, Access, Admin, anybody
+from annotate.access import MOUNTS, Access, Adjudicator, Admin, Me, anybody
+from annotate.adjudicate_page import adjudicate_head, adjudicate_script
 from annotate.bench import Bench
 from annotate.config import AnnotateConfig, Retrain
 from annotate.desk import Desk
 from annotate.guidelines import take_file
+from annotate.label_page import build_place, label_head, label_script
+from annotate.page_policy import PagePolicy
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
 from annotate.web_account import account_router
@@ -37,6 +40,7 @@ from annotate.web_work import assignment_router, gold_router, work_router
 from storage.errors import (
     ConfigurationError,
     ConflictError,
+    DiskFullError,
     InputError,
     NotReadyError,
     PairloopError,
@@ -45,6 +49,11 @@ from storage.records import Labeler
 from storage.store import Store
 
 log = logging.getLogger(__name__)
+
+DISK_FULL = (
+    "The disk of the server is full, so this was not stored. Decisions are kept in the browser and "
+    "sent again; tell whoever runs the server to free some space."
+)
 
 
 def create_app(
@@ -124,6 +133,14 @@ def _add_plain_routes(app: FastAPI, store: Store) -> None:
             media_type="image/svg+xml",
         )
 
+    @app.get("/page/label.js", include_in_schema=False)
+    def label_file(_me: Me) -> Response:
+        return _script(label_script())
+
+    @app.get("/page/adjudicate.js", include_in_schema=False)
+    def adjudicate_file(_me: Adjudicator) -> Response:
+        return _script(adjudicate_script())
+
     @app.get("/openapi.json", include_in_schema=False)
     def schema(_admin: Admin) -> dict[str, Any]:
         return openapi(app)
@@ -131,6 +148,12 @@ def _add_plain_routes(app: FastAPI, store: Store) -> None:
     @app.get("/docs", include_in_schema=False)
     def docs(_admin: Admin) -> HTMLResponse:
         return HTMLResponse(docs_page(openapi(app)))
+
+
+def _script(code: str) -> Response:
+    """A file that a browser may keep: its address changes with what is in it."""
+    kept = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(code, media_type="text/javascript", headers=kept)
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -146,6 +169,9 @@ def _add_error_answers(app: FastAPI) -> None:
                 return says(409, str(error))
             case InputError() | ConfigurationError():
                 return says(422, str(error))
+            case DiskFullError():
+                log.error("request failed: %s", error)
+                return says(503, DISK_FULL)
             case _:  # the store: the browser keeps the judgment and tries again
                 log.error("request failed: %s", error)
                 return says(503, "The store does not answer. Nothing was lost; try again.")
@@ -185,9 +211,7 @@ def _mount_pages(
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     import gradio as gr
 
-    from annotate.adjudicate_page import adjudicate_head, build_adjudicate_page
     from annotate.admin_page import admin_head, build_admin_page
-    from annotate.label_page import build_label_page, label_head
 
     theme = gr.themes.Default(
         primary_hue="indigo",
@@ -204,8 +228,8 @@ def _mount_pages(
         return who
 
     pages = [
-        ("/label", build_label_page(), label_head()),
-        ("/adjudicate", build_adjudicate_page(), adjudicate_head()),
+        ("/label", build_place("pairloop: label"), label_head()),
+        ("/adjudicate", build_place("pairloop: adjudicate"), adjudicate_head()),
         ("/admin", build_admin_page(store, config, runner, desk, rule), admin_head()),
     ]
     for path, blocks, head in pages:
@@ -224,3 +248,5 @@ def _mount_pages(
             theme=theme,
             head=head,
         )
+    template = Path(gr.__file__).parent / "templates" / "frontend" / "index.html"
+    app.add_middleware(PagePolicy, template=template.read_text(encoding="utf-8"))

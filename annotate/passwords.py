@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from annotate.accounts import (
     COMMAND_LINE,
+    account_time,
     change_account,
     changing,
     check_password,
@@ -30,13 +31,12 @@ def make_reset(store: Store, name: str, *, author: str = COMMAND_LINE) -> str:
     """The token of a link, /reset/TOKEN, where this person chooses a new password, once."""
     _active(store, name)
     token = secrets.token_urlsafe(32)
-    now = utc_now()
     row = PasswordReset(
         token_hash=token_hash(token),
         labeler=name,
         author=author,
-        expires_at=now + timedelta(hours=RESET_HOURS),
-        created_at=now,
+        expires_at=utc_now() + timedelta(hours=RESET_HOURS),
+        created_at=account_time(store, name),
     )
     store.append([row])
     team.note(store, actor=author, action="password reset link made", subject=name)

@@ -42,10 +42,10 @@ class Person:
         return len(self.mine) - self.skipped
 
     def judged_today(self, now: datetime) -> int:
-        """Since midnight UTC, skips left out."""
+        """Since midnight UTC, skips left out; what a clock set back makes of tomorrow too."""
         count = 0
         for judgment in reversed(self.mine.values()):
-            if judgment.created_at.date() != now.date():
+            if judgment.created_at.date() < now.date():
                 break
             count += judgment.verdict is not Verdict.SKIP
         return count

@@ -1,13 +1,14 @@
 """Lets the retraining rule start things while `pairloop annotate` runs: one child at a time."""
 
 import logging
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from annotate.config import AnnotateConfig, Retrain
 from annotate.retrain_facts import RULE, look
 from annotate.rounds import RoundRunner, start_run
-from storage.errors import ConflictError, PairloopError
+from annotate.ticker import Ticker
+from storage.errors import ConflictError
 from storage.store import Store, utc_now
 
 log = logging.getLogger(__name__)
@@ -35,35 +36,23 @@ class RetrainWatch:
         self._store, self._runner = store, runner
         self._rule, self._config = rule, config
         self._on_failed = on_failed
-        self._every = every_seconds
-        self._stopped = threading.Event()
         self._started = ""  # of this server: only what it saw begin is told of
         self._told = ""
-        self._thread = threading.Thread(target=self._watch, name="pairloop-retrain", daemon=True)
-        self._thread.start()
+        self._ticker = Ticker(self._look, name="retrain", every_seconds=every_seconds)
 
     def close(self) -> None:
         """Start nothing more; what runs goes on."""
-        self._stopped.set()
-        self._thread.join(timeout=10.0)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._every):
-            try:
-                self._look()
-            except ConflictError:
-                continue  # somebody was quicker
-            except (PairloopError, OSError) as error:
-                log.warning("the retraining rule could not be looked at: %s", error)
+        self._ticker.close()
 
     def _look(self) -> None:
         found = look(self._store, self._rule, self._config, runner=self._runner)
         if found.left_no_run is not None:
             self._tell(*found.left_no_run)
         if found.decision.start is not None:
-            state = start_run(self._runner, self._store, found.decision.start.value, author=RULE)
-            self._started = state.log
-            log.info("the retraining rule started pairloop %s: %s", state.verb, found.decision.why)
+            with suppress(ConflictError):  # somebody was quicker
+                step, why = found.decision.start, found.decision.why
+                self._started = start_run(self._runner, self._store, step.value, author=RULE).log
+                log.info("the retraining rule started pairloop %s: %s", step, why)
 
     def _tell(self, activity: str, name: str) -> None:
         if self._told == activity or self._started != name:

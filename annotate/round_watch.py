@@ -1,15 +1,11 @@
 """Tells of runs that end, whichever command ran them: the store is asked every few seconds."""
 
-import logging
-import threading
 from collections.abc import Callable
 
-from storage.errors import PairloopError
+from annotate.ticker import Ticker
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunState, runs
 from storage.store import Store
-
-log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 _KINDS = (RunKind.GENERATE, RunKind.TRAIN, RunKind.EVALUATE)
@@ -32,38 +28,28 @@ class RoundWatch:
     ) -> None:
         self._store = store
         self._on_done, self._on_failed = on_done, on_failed
-        self._every = every_seconds
-        self._stopped = threading.Event()
         self._told = {state.run.id for state in self._ended()}
-        self._thread = threading.Thread(target=self._watch, name="pairloop-rounds", daemon=True)
-        self._thread.start()
+        self._ticker = Ticker(self._look, name="rounds", every_seconds=every_seconds)
 
     def close(self) -> None:
         """Stop watching."""
-        self._stopped.set()
-        self._thread.join(timeout=10.0)
+        self._ticker.close()
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(self._every):
-            try:
-                ended = self._ended()
-            except PairloopError as error:
-                log.warning("runs not looked at: %s", error)
-                continue
-            for state in reversed(ended):
-                if state.run.id not in self._told:
-                    self._told.add(state.run.id)
-                    done = state.status is RunStatus.DONE
-                    (self._on_done if done else self._on_failed)(
-                        {
-                            "run_id": state.run.id,
-                            "kind": state.run.kind.value,
-                            "round": state.run.round,
-                            "status": state.status.value,
-                            "message": state.message,
-                            "finished_at": state.updated_at.isoformat(),
-                        }
-                    )
+    def _look(self) -> None:
+        for state in reversed(self._ended()):
+            if state.run.id not in self._told:
+                self._told.add(state.run.id)
+                done = state.status is RunStatus.DONE
+                (self._on_done if done else self._on_failed)(
+                    {
+                        "run_id": state.run.id,
+                        "kind": state.run.kind.value,
+                        "round": state.run.round,
+                        "status": state.status.value,
+                        "message": state.message,
+                        "finished_at": state.updated_at.isoformat(),
+                    }
+                )
 
     def _ended(self) -> list[RunState]:
         return [

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 
-from annotate.accounts import changing, count_change, known_labeler, token_hash
+from annotate.accounts import account_time, changing, count_change, known_labeler, token_hash
 from storage import judgments as judging
 from storage import team
 from storage.errors import InputError
@@ -33,14 +33,13 @@ def create_token(store: Store, labeler: str, *, label: str, days: float | None =
     if not known_labeler(store, labeler).active:
         raise InputError(f"The account of {labeler!r} is disabled, so it can have no token.")
     token = PREFIX + secrets.token_urlsafe(32)
-    now = utc_now()
     row = ApiToken(
         token_hash=token_hash(token),
         labeler=labeler,
         label=label,
         revoked=False,
-        expires_at=None if days is None else now + timedelta(days=days),
-        created_at=now,
+        expires_at=None if days is None else utc_now() + timedelta(days=days),
+        created_at=account_time(store, labeler),
     )
     with changing:
         active = [t for t in tokens_of(store, labeler) if is_active(t)]

@@ -12,6 +12,15 @@ from annotate.access import Access, access_of
 
 Schema = dict[str, Any]
 
+_REFERENCE: Schema = {"$ref": "#/components/schemas/Refusal"}
+_REFUSAL: Schema = {
+    "title": "Refusal",
+    "type": "object",
+    "properties": {"detail": {"type": "string", "description": "What happened and what to do."}},
+    "required": ["detail"],
+    "additionalProperties": False,
+}
+
 _STYLE = """
 :root { color-scheme: light dark; --soft: #565c69; --line: #dfdfd8; --well: #8881; }
 @media (prefers-color-scheme: dark) { :root { --soft: #a3a9b5; --line: #3a3f49; } }
@@ -29,18 +38,42 @@ code, pre { font: 14px/1.5 ui-monospace, monospace; }
 def openapi(app: FastAPI) -> Schema:
     """The routes as OpenAPI; `x-access` says who may use each."""
     schema = app.openapi()
-    schema.setdefault("components", {})["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer"}
-    }
+    parts = schema.setdefault("components", {})
+    parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    parts.setdefault("schemas", {})["Refusal"] = _REFUSAL
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             access = access_of(route)
             for method in route.methods:
                 operation = schema["paths"][route.path_format][method.lower()]
                 operation["x-access"] = who(access)
+                for status, meaning in _refusals(method, access).items():
+                    operation["responses"][status] = {
+                        "description": meaning,
+                        "content": {"application/json": {"schema": _REFERENCE}},
+                    }
                 if access is not Access.ANYBODY:
                     operation["security"] = [{"token": []}]
     return schema
+
+
+def _refusals(method: str, access: Access) -> dict[str, str]:
+    """How a request to such a route may be refused, by status; each holds a sentence."""
+    said = {
+        "404": "There is no such thing.",
+        "422": "What was sent makes no sense; the sentence says why.",
+        "503": "The store does not answer. Nothing was lost; try again.",
+    }
+    if access is not Access.ANYBODY:
+        said["401"] = "Nobody is signed in, or the token is unknown, revoked or expired."
+    if method != "GET":
+        said["400"] = "The body is no JSON."
+        said["411"] = "A request needs a Content-Length."
+        said["413"] = "The request is too large."
+    if access is not Access.ANYBODY or method != "GET":
+        said["403"] = "This is not for you, or comes from another site."
+        said["409"] = "It can't be done as things stand; the sentence says why."
+    return dict(sorted(said.items()))
 
 
 def who(access: Access) -> str:

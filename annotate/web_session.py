@@ -2,10 +2,11 @@
 
 The gate stands before all routes and the Gradio mounts. It refuses requests from other sites,
 sends those who are not signed in to the login page, keeps from everybody what a route does not
-declare to be for them (annotate/access.py), closes the Gradio routes nobody here needs, and puts
-the security headers on every answer.
+declare to be for them (annotate/access.py), opens of Gradio's routes only those that our pages use,
+and puts the security headers on every answer.
 """
 
+import re
 import time
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
@@ -29,8 +30,15 @@ _LOOK_SECONDS = 1.0  # how often the store is asked whether something did
 _MAX_BODY_BYTES = 1024 * 1024  # an edited answer of 200,000 characters fits
 _MAX_OPEN_BODY_BYTES = 16 * 1024  # where nobody is signed in yet
 
-# Gradio routes that take files, fetch addresses, run by name or hand the cookie to scripts.
-_CLOSED = ("upload", "file", "proxy", "component_server", "stream", "token", "deep_link", "call")
+# All that our pages ask of Gradio. Its other routes take files, fetch addresses, run code by name or
+# hand the cookie to scripts; one that a later version adds is closed too.
+_GRADIO = {
+    "GET": re.compile(
+        r"/?|/(?:assets|static)/.+|/(?:gradio_api/)?theme\.css|/config/?|/manifest\.json"
+        r"|/favicon\.ico|/pwa_icon(?:/\d+)?|/gradio_api/(?:heartbeat/\w+|startup-events)"
+    ),
+    "POST": re.compile(r"/gradio_api/run/predict"),
+}
 _FOR_TOKENS = ("/api", "/docs", "/openapi.json")
 
 HEADERS = {
@@ -42,11 +50,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _ENDS = "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-_GRADIO_POLICY = (  # Gradio needs inline scripts and eval; everything still comes from here only
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    f"connect-src 'self'; frame-src 'none'; {_ENDS}"
-)
 _OWN_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_ENDS}"
 
 
@@ -161,10 +164,8 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                gradio = any(_under(path, mount) for mount in MOUNTS)
-                policy = _GRADIO_POLICY if gradio else _OWN_POLICY
-                headers.setdefault("Content-Security-Policy", policy)
-                if not gradio:
+                headers.setdefault("Content-Security-Policy", _OWN_POLICY)
+                if not any(_under(path, mount) for mount in MOUNTS):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -213,9 +214,12 @@ def _refuse(
             return _says(413, f"A request may hold {most} bytes.")
         if _under(path, "/label") or _under(path, "/adjudicate"):  # without Gradio events
             return _says(405, "There is nothing to post here.")
-    if "/gradio_api/" in path:
-        name = path.split("/gradio_api/", 1)[1]
-        if name.startswith(_CLOSED) or "/monitoring" in path:
+        if method != "POST" and _under(path, "/admin"):
+            return _says(405, "There is nothing to change here like this.")
+    mount = next((mount for mount in MOUNTS if _under(path, mount)), None)
+    if mount is not None:
+        known = _GRADIO["GET" if method in ("HEAD", "OPTIONS") else method]
+        if not known.fullmatch(path.removeprefix(mount)):
             return _says(404, "Not found.")
     return None
 

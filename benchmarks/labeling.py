@@ -132,18 +132,25 @@ def press_keys(address: str, selectors: list[str], *, token: str, presses: int) 
         page = context.new_page()
         page.add_init_script(WATCH.replace("SELECTORS", json.dumps(selectors)))
         page.goto(f"{address}/label/" if token else address)
-        page.wait_for_function(
-            f"document.querySelector({json.dumps(selectors[0])})?.textContent.includes('Question')",
-            timeout=60_000,
-        )
+        first = json.dumps(selectors[0])
+        _until(page, f"document.querySelector({first})?.textContent.includes('Question') === true")
         page.wait_for_timeout(2000)
         for n in range(presses):
             page.keyboard.press("2")
-            page.wait_for_function(f"window.measured.length > {n}", timeout=60_000)
+            _until(page, f"window.measured.length > {n}")
             page.wait_for_timeout(700)  # a very quick labeler
         found: list[float] = page.evaluate("window.measured")
         browser.close()
     return found[3:]
+
+
+def _until(page, expression):
+    """Playwright's own wait needs eval, which the page forbids."""
+    end = time.monotonic() + 60
+    while not page.evaluate(expression):
+        if time.monotonic() > end:
+            raise SystemExit(f"Waited too long: {expression}")
+        page.wait_for_timeout(20)
 
 
 def measure_keys(folder: Path, *, presses: int) -> list[dict[str, object]]:

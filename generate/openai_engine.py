@@ -257,9 +257,8 @@ class OpenAISampler:
             body |= {"top_k": s.top_k} if s.top_k else {}
             body |= {"min_p": s.min_p} if s.min_p else {}
             return Question(key=request.key, url=self._server.at("/chat/completions"), body=body)
-        assert request.prompt_token_ids is not None, "this engine has a tokenizer"
         body |= {
-            "prompt": list(request.prompt_token_ids),
+            "prompt": list(request.prompt_ids),
             # Said outright: the server's own defaults come from the model's generation config.
             "top_k": s.top_k,
             "min_p": s.min_p,

@@ -20,7 +20,7 @@ from storage.pairs import consensus_by_pair, pairs, pairs_of_round
 from storage.policies import policies
 from storage.prompts import prompts
 from storage.records import Pair, Policy, Purpose, Response, Split, Verdict, content_id
-from storage.responses import responses_of
+from storage.responses import answers_of
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog, run_events
 from storage.store import Store, utc_now
@@ -62,21 +62,23 @@ def form_training_pairs(
     scores: by response id, instead of what models judged. Raises NotReadyError where the strategy
     needs what is not there. dry_run: nothing is appended.
     """
-    testing = {p.id for p in prompts(store) if p.split is Split.TEST}
-    answers = [r for r in responses_of(store, policy.id) if r.prompt_id not in testing]
-    there = [p for p in pairs(store) if p.purpose is Purpose.TRAIN]
     strategy = config.strategy
-    if strategy is Strategy.POLICY_AGAINST_POLICY:
-        mine = {r.prompt_id for r in answers}
-        answers += [r for r in _rival_answers(store, policy, against) if r.prompt_id in mine]
+    with store.connected():
+        testing = {p.id for p in prompts(store) if p.split is Split.TEST}
+        answers = [r for r in answers_of(store, policy.id) if r.prompt_id not in testing]
+        there = [p for p in pairs(store) if p.purpose is Purpose.TRAIN]
+        points = points_of(consensus_by_pair(store)) if strategy is Strategy.SWISS else {}
+        if strategy.needs_scores and scores is None:
+            scores = _model_scores(store, there)
+        if strategy is Strategy.POLICY_AGAINST_POLICY:
+            mine = {r.prompt_id for r in answers}
+            answers += [r for r in _rival_answers(store, policy, against) if r.prompt_id in mine]
     if strategy is Strategy.ACROSS_TEMPERATURES and len({r.temperature for r in answers}) == 1:
         raise NotReadyError(
             f"Every answer of round {policy.round} was sampled at temperature "
             f"{answers[0].temperature:g}, so none can meet one of another temperature. Add to "
             "generate.temperatures and run `pairloop generate`, or take another --strategy."
         )
-    if strategy.needs_scores and scores is None:
-        scores = _model_scores(store, there)
     if strategy.needs_scores and not any(r.id in (scores or {}) for r in answers):
         raise NotReadyError(
             f"The strategy {strategy.value} needs scores of round {policy.round}'s answers, and "
@@ -94,7 +96,7 @@ def form_training_pairs(
         known=Known(
             pairs=there,
             scores=scores or {},
-            points=points_of(consensus_by_pair(store)) if strategy is Strategy.SWISS else {},
+            points=points,
         ),
     )
     of_round = sum(p.round == policy.round for p in there) + len(formed.pairs)
@@ -122,7 +124,7 @@ def form_comparisons(
     """
     wanted = set(response_ids)
     mine, other = (
-        [r for r in responses_of(store, policy.id) if r.id in wanted] for policy in (ours, theirs)
+        [r for r in answers_of(store, policy.id) if r.id in wanted] for policy in (ours, theirs)
     )
     filters = filters_of(config)
     formed = policy_pairs(
@@ -161,7 +163,7 @@ def _rival_answers(store: Store, policy: Policy, against: Policy | None) -> list
         raise NotReadyError(
             "policy-against-policy needs two policies, and --against names the newest one itself."
         )
-    found = responses_of(store, rival.id)
+    found = answers_of(store, rival.id)
     if not found:
         raise NotReadyError(
             f"The policy of round {rival.round} has no stored answers for policy-against-policy."
@@ -184,18 +186,19 @@ def _append(
     settings: Mapping[str, object],
 ) -> PairsMade:
     """Append the new pairs and the run that made them; a run that says nothing new is left out."""
-    store.append(new)
     drops = {reason.value: count for reason, count in sorted(formed.drops.items())}
     made = {"answers": len(answers), "pairs": all_pairs}
     made |= {f"dropped_{reason}": count for reason, count in drops.items()}
     run_id = content_id("f1", [policy.id, dict(settings), made])
-    if new or not run_events(store, run_id):
-        run = RunLog(store, RunKind.PAIRS, number=policy.round, config=settings, run_id=run_id)
-        run.event(
-            f"{len(new)} new pairs of {all_pairs}",
-            progress=1.0,
-            status=RunStatus.DONE,
-            metrics={"new_pairs": float(len(new))} | {k: float(n) for k, n in made.items()},
-        )
+    with store.connected():
+        store.append(new)
+        if new or not run_events(store, run_id):
+            run = RunLog(store, RunKind.PAIRS, number=policy.round, config=settings, run_id=run_id)
+            run.event(
+                f"{len(new)} new pairs of {all_pairs}",
+                progress=1.0,
+                status=RunStatus.DONE,
+                metrics={"new_pairs": float(len(new))} | {k: float(n) for k, n in made.items()},
+            )
     log.info("pairs round=%d n=%d new=%d drops=%s", policy.round, all_pairs, len(new), drops)
     return PairsMade(all_pairs=all_pairs, new_pairs=len(new), drops=formed.drops)

@@ -29,6 +29,12 @@ class Request:
     sampling: Sampling
     adapter: Path | None = None
 
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """prompt_token_ids, for an engine that has a tokenizer."""
+        assert self.prompt_token_ids is not None, "this engine has a tokenizer: send token ids"
+        return self.prompt_token_ids
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:

@@ -10,7 +10,8 @@ from pathlib import Path
 from generate.config import GenerateConfig
 from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
 from generate.plan import Plan, Wanted, estimate, plan
-from generate.sampling import Generated, Progress, sample_missing
+from generate.recording import Generated, Progress
+from generate.sampling import sample_missing
 from storage.errors import ConfigurationError, NotReadyError
 from storage.policies import newest_policy, policies
 from storage.prompts import prompts
@@ -29,9 +30,10 @@ class Compared:
 
 def current_policy(store: Store, config: GenerateConfig) -> Policy:
     """The newest policy; registers the SFT model as round 0 in a new workspace."""
-    policy = _newest_or_sft(store, config)
-    if newest_policy(store) is None:
-        store.append([policy])
+    with store.connected():
+        policy = _newest_or_sft(store, config)
+        if newest_policy(store) is None:
+            store.append([policy])
     return policy
 
 

@@ -66,7 +66,7 @@ class TransformersSampler:
             model = self._with_adapter(adapter)
             # Prompts of like length share a batch, so little of it is padding.
             ordered = sorted(
-                (r for r in requests if r.adapter == adapter), key=lambda r: len(_ids(r))
+                (r for r in requests if r.adapter == adapter), key=lambda r: len(r.prompt_ids)
             )
             while ordered:
                 rows = ordered[: self._rows_that_fit(ordered[:BATCH])]
@@ -90,7 +90,7 @@ class TransformersSampler:
         kept = (
             2 * config["num_hidden_layers"] * head_size * config.get("num_key_value_heads", heads)
         )
-        tokens = max(len(_ids(r)) + r.sampling.max_tokens for r in requests)
+        tokens = max(len(r.prompt_ids) + r.sampling.max_tokens for r in requests)
         # Scores are there as float32, its softmax, and in double precision.
         row_bytes = tokens * kept * self._model.dtype.itemsize + 32 * config["vocab_size"]
         return max(1, min(self._most_rows, int(self._free_bytes / row_bytes)))
@@ -140,12 +140,12 @@ class TransformersSampler:
         pad = self.tokenizer.pad_token_id
         if pad is None:
             pad = self.tokenizer.eos_token_id
-        width = max(len(_ids(r)) for r in requests)
+        width = max(len(r.prompt_ids) for r in requests)
         ids_B_T = torch.full((len(requests), width), pad, dtype=torch.long)
         mask_B_T = torch.zeros_like(ids_B_T)
         for row, request in enumerate(requests):
-            length = len(_ids(request))
-            ids_B_T[row, width - length :] = torch.tensor(_ids(request))
+            length = len(request.prompt_ids)
+            ids_B_T[row, width - length :] = torch.tensor(request.prompt_ids)
             mask_B_T[row, width - length :] = 1
         settings = [r.sampling for r in requests]
         ends = _end_ids(self._model, self.tokenizer)
@@ -196,15 +196,10 @@ class TransformersSampler:
             key=request.key,
             text=text,
             finish_reason=reason,
-            prompt_token_ids=_ids(request),
+            prompt_token_ids=request.prompt_ids,
             token_ids=tuple(ids),
             logprobs=tuple(logprobs[: len(ids)]),
         )
-
-
-def _ids(request: Request) -> tuple[int, ...]:
-    assert request.prompt_token_ids is not None, "this engine has a tokenizer: send token ids"
-    return request.prompt_token_ids
 
 
 def _free_bytes(device: str) -> int:

@@ -14,9 +14,9 @@ from generate.chat import adapter_rank, load_tokenizer, loading_failed
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
-from storage.records import FinishReason
+from storage.records import FinishReason, Sampling
 
-WINDOW = 512  # requests in flight; a wide window keeps the engine as busy as one big call
+WINDOW = 2  # times the rows of a step in flight: the engine is as busy as with all at once
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these as max_lora_rank only
 # vLLM 0.32 rewinds a seeded request's generator after a prompt was read in parts, which a CPU
 # generator can't do ("CPU Generator does not use offset"): there, prompts are read whole.
@@ -76,16 +76,22 @@ class VllmSampler:
         self.context_tokens: int | None = int(self._llm.model_config.max_model_len)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+        from vllm.inputs import tokens_input
+
         engine = self._llm.llm_engine
+        window = WINDOW * int(engine.vllm_config.scheduler_config.max_num_seqs)
         loras = {a: _lora_request(a) for a in dict.fromkeys(r.adapter for r in requests)}
         assert loras.keys() <= {None, *self._adapters}, "open the engine with every adapter"
         waiting = deque(requests)
         flying: dict[str, Request] = {}
         try:
             while waiting or flying:
-                while waiting and len(flying) < WINDOW:
+                while waiting and len(flying) < window:
                     request = waiting.popleft()
-                    _add(engine, request, loras[request.adapter])
+                    prompt = tokens_input(list(request.prompt_ids))
+                    params = _params(request.sampling)
+                    lora = loras[request.adapter]
+                    engine.add_request(request.key, prompt, params, lora_request=lora)
                     flying[request.key] = request
                 for output in _step(engine):
                     if output.finished:
@@ -123,27 +129,22 @@ def _machine_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _add(engine: Any, request: Request, lora: Any) -> None:
-    from vllm import SamplingParams, TokensPrompt
-    from vllm.sampling_params import RequestOutputKind
+def _params(sampling: Sampling) -> Any:
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-    s = request.sampling
-    params = SamplingParams(
-        temperature=s.temperature,
-        top_p=s.top_p,
-        top_k=s.top_k,
-        min_p=s.min_p,
-        stop=list(s.stop),
-        max_tokens=s.max_tokens,
-        seed=s.seed,
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        stop=list(sampling.stop),
+        max_tokens=sampling.max_tokens,
+        seed=sampling.seed,
         logprobs=0,  # the sampled token's own, before temperature (logprobs_mode raw)
         flat_logprobs=True,  # no object per token
-        detokenize=bool(s.stop),
+        detokenize=bool(sampling.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-    assert request.prompt_token_ids is not None, "this engine has a tokenizer: send token ids"
-    prompt = TokensPrompt(prompt_token_ids=list(request.prompt_token_ids))
-    engine.add_request(request.key, prompt, params, lora_request=lora)
 
 
 def _step(engine: Any) -> list[Any]:

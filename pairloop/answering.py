@@ -14,9 +14,10 @@ from typing import IO, Any
 
 from generate.chat import check_model, prompt_token_ids
 from generate.config import GenerateConfig
+from generate.fitting import REFUSED_BY_TEMPLATE, TOO_LONG
 from generate.plan import seed_of
 from generate.sampler import Request, Sampler, open_sampler
-from generate.sampling import REFUSED_BY_TEMPLATE, TOO_LONG, model_of
+from generate.sampling import model_of
 from pairloop.answer_files import AlpacaEval, Answer, MtBench, Question, Questions
 from pairloop.evaluation import policy_name
 from pairloop.workspace import Workspace

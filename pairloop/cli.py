@@ -16,6 +16,7 @@ from pairloop import (
     commands_import,
     commands_judge,
     commands_loop,
+    commands_repair,
     commands_team,
     commands_train,
 )
@@ -38,6 +39,7 @@ commands_loop.register(app)
 commands_train.register(app)
 commands_evaluate.register(app)
 commands_judge.register(app)
+commands_repair.register(app)
 
 
 def main() -> None:

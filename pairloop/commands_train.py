@@ -13,11 +13,12 @@ import typer
 from pairloop.options import Json, WorkspaceDir
 from pairloop.report import counted, table
 from pairloop.stopping import stopping_on_signals
+from storage.errors import ConfigurationError
 from storage.records import Split
 
 if TYPE_CHECKING:
-    from pairloop.workspace import Workspace
     from storage.store import Store
+    from train.config import TrainConfig
     from train.plan import Plan
     from train.preflight import Check
     from train.stage import TrainResult
@@ -35,6 +36,22 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Look for what breaks training; train nothing.")
     ] = False,
+    launch: Annotated[
+        str | None,
+        typer.Option(
+            "--launch",
+            help="Train by several processes: ddp, fsdp, deepspeed-zero2, deepspeed-zero3, or an "
+            "accelerate config file.",
+            metavar="CONFIG",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="Of --launch: one for each GPU.", min=1)
+    ] = None,
+    machine_rank: Annotated[
+        int,
+        typer.Option("--machine-rank", help="Of this machine; 0 leads, others join it.", min=0),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train the next policy from the newest one's settled pairs, as [train] in pairloop.toml says."""
@@ -48,25 +65,30 @@ def train(
     from train import stage
 
     space = open_workspace(workspace)
+    if machine_rank:
+        _join(space.root, machine_rank)
+        return
+    config = _with_launch(space.train, launch, processes)
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
-        plan = planning.plan_training(store, space.train, run_id=uuid4().hex, now=utc_now())
+        plan = planning.plan_training(store, config, run_id=uuid4().hex, now=utc_now())
         if dry_run:
             _say_plan(plan)
             return
         flip_rate = None
-        if planning.measures_flips(space.train):
+        if planning.measures_flips(config):
             flip_rate = agreement_report(store, annotate).flip_rate.value
         if check:
-            _say_checks(_checked(store, space, plan, flip_rate=flip_rate), as_json=as_json)
+            found = _checked(store, space.root, config, plan, flip_rate=flip_rate)
+            _say_checks(found, as_json=as_json)
             return
         try:
             with progress_bar("Training") as tick, stopping_on_signals() as stopping:
                 result = stage.train(
                     store,
                     space.root,
-                    space.train,
+                    config,
                     plan=plan,
                     flip_rate=flip_rate,
                     on_step=lambda step, steps, logged: tick(
@@ -82,21 +104,62 @@ def train(
     _say_trained(result, as_json=as_json)
 
 
+def _with_launch(config: "TrainConfig", name: str | None, processes: int | None) -> "TrainConfig":
+    """With what the flags say over what pairloop.toml says."""
+    from pydantic import ValidationError
+
+    if name is None and processes is None:
+        return config
+    launch = config.launch.model_dump() if config.launch else {}
+    launch |= {"config": name} if name is not None else {}
+    launch |= {"processes": processes} if processes is not None else {}
+    try:
+        return type(config).model_validate(config.model_dump() | {"launch": launch})
+    except ValidationError as error:
+        words = "; ".join(str(e["msg"]).removeprefix("Value error, ") for e in error.errors())
+        raise ConfigurationError(
+            f"--launch and --processes do not fit [train]: {words}."
+        ) from error
+
+
+def _join(workspace: Path, machine: int) -> None:
+    """Lend this machine to the training that machine 0 begins."""
+    from train.launch import join
+
+    try:
+        with stopping_on_signals() as stopping:
+            join(workspace, machine=machine, stopping=stopping)
+    except KeyboardInterrupt:
+        print("Stopped this machine's part.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(f"Machine {machine} has done its part; machine 0 says what was trained.")
+
+
 def _checked(
-    store: "Store", space: "Workspace", plan: "Plan", *, flip_rate: float | None
+    store: "Store",
+    workspace: Path,
+    config: "TrainConfig",
+    plan: "Plan",
+    *,
+    flip_rate: float | None,
 ) -> list["Check"]:
     """Every check; those that need the model only where no other is red."""
     from train.check import model_checks
     from train.dry_step import dry_step
+    from train.launch import look_launched
     from train.plan import gather
     from train.preflight import Light
     from train.prepare import prepare
 
-    gathered = gather(store, space.root, plan, space.train, flip_rate=flip_rate)
+    gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
     checks = gathered.checks()
     if all(c.light is not Light.RED for c in checks):
-        ready = prepare(gathered.job)
-        checks += model_checks(gathered.job, ready.reference, dry_step(ready))
+        if config.launch is None:
+            ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
+            reference, first = ready.reference, dry_step(ready)
+        else:
+            reference, first = look_launched(gathered.job, workspace)
+        checks += model_checks(gathered.job, reference, first)
         for made in (gathered.job.work, gathered.job.work.parent):
             with suppress(OSError):  # a trainer makes its folder; one with checkpoints stays
                 made.rmdir()

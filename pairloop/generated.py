@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from generate.plan import Plan, Wanted
-from generate.sampling import Generated
+from generate.recording import Generated
 from pairloop.report import counted, table
 from storage.responses import answers_by_temperature
 from storage.store import Store

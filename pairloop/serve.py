@@ -5,8 +5,8 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
+from types import FrameType
 
 import uvicorn
 
@@ -16,8 +16,10 @@ from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
-from annotate.rounds import RoundRunner
+from annotate.rounds import RoundRunner, command_of
+from annotate.stopping import Stopping
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
+from pairloop.stopping import stopping_on_signals
 from pairloop.workspace import Workspace
 from storage import team
 from storage.errors import ConfigurationError, InputError, StoreError
@@ -26,6 +28,19 @@ from storage.records import LabelerKind, Role
 from storage.store import Store
 
 FIRST_ADMIN = "admin"
+STOP_SECONDS = 5  # for requests under way; open pages keep a stream that never ends by itself
+
+
+class _Server(uvicorn.Server):
+    """Takes no new work from the signal on, and answers what is under way."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.begin()
+        super().handle_exit(sig, frame)
 
 
 def serve(
@@ -52,7 +67,7 @@ def serve(
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
-        runner = RoundRunner(space.root)
+        runner, stopping = RoundRunner(space.root), Stopping()
         app = create_app(
             desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,
@@ -63,6 +78,7 @@ def serve(
             rule=space.retrain,
             runner=runner,
         )
+        app.add_middleware(stopping.gate)
         failed = partial(hooks.notify, ROUND_FAILED) if hooks else _nobody
         watch = (
             RoundWatch(store, partial(hooks.notify, ROUND_READY), on_failed=failed)
@@ -77,24 +93,38 @@ def serve(
         address = f"http://{_shown_host(config.host)}:{config.port}"
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
         (ready or _print_ready)(address, links)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 app,
                 log_level="warning",
                 access_log=False,
                 proxy_headers=False,
                 timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
-                timeout_graceful_shutdown=2,  # open pages keep a stream that never ends by itself
-            )
+                timeout_graceful_shutdown=STOP_SECONDS,
+            ),
+            stopping,
         )
         try:
-            with suppress(KeyboardInterrupt):  # uvicorn raises it again after it has shut down
+            # uvicorn raises the signal again after it has shut down: what follows is still to be done.
+            with stopping_on_signals():
                 server.run(sockets=[listener])
         finally:
             for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
+    _tell_of_child(runner)
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
+
+
+def _tell_of_child(runner: RoundRunner) -> None:
+    """A run outlives the pages that started it; whoever stops them is told so."""
+    child = runner.state()
+    if child.running:
+        print(
+            f"`{command_of(child.verb)}` (process {child.pid}) goes on without the pages; "
+            f"`kill -INT {child.pid}` stops it at its next good moment. Its log: logs/{child.log}",
+            file=sys.stderr,
+        )
 
 
 def _nobody(_payload: dict[str, object]) -> None:

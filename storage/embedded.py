@@ -12,14 +12,29 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
+from storage.damage import (
+    cannot_open,
+    check_log,
+    damage_in,
+    disk_full,
+    is_full,
+    only_empty_from,
+    set_aside,
+)
 from storage.errors import StoreError, WorkspaceError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# A commit that DuckDB says was stored, before it failed to write its log back to the file.
+_DURABLE = "COMMIT succeeded and is durable"
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 
 class FileHeldError(StoreError):
     """Raised when another process has the database file open."""
+
+
+class GivenUpError(StoreError):
+    """Raised when DuckDB gave the open database up: it has to be opened again."""
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -31,39 +46,40 @@ def migrations() -> list[tuple[int, str]]:
 class EmbeddedConnection:
     """The open file. Two verbs, `append` and `query`; usable from many threads."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, database: Path) -> None:
         self.connection = connection
+        self.given_up = False  # by DuckDB: nothing more can be done with it
+        self._database = database
 
     @classmethod
     def open(cls, database: Path) -> Self:
         """Open and bring the schema up to date; raises FileHeldError when another process has it."""
+        check_log(database)
         try:
-            connection = duckdb.connect(str(database))
-        except duckdb.IOException as error:
+            connection = _connect(database)
+        except duckdb.Error as error:
             if held := _HOLDER.search(str(error)):
                 raise FileHeldError(_held_message(database, held)) from error
-            raise StoreError(
-                f"{database} can't be opened: {error}. "
-                "Check the disk and the file's permissions; a backup copy opens in its place."
-            ) from error
-        except duckdb.Error as error:
-            raise StoreError(
-                f"{database} can't be opened as a DuckDB file: {error}. "
-                "It may be damaged or no database: restore a copy, or move it away."
-            ) from error
+            raise cannot_open(database, error) from error
         try:
             _migrate(connection, database)
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        return cls(connection, database)
 
     def append(self, table: str, rows: pa.Table) -> None:
         cursor = self.connection.cursor()
         try:
             cursor.register("incoming_rows", rows)
             cursor.execute(f'insert into "{table}" by name from incoming_rows')
+        except duckdb.FatalException as error:
+            self.given_up = True
+            if _DURABLE not in str(error):
+                raise self._lost(error) from error
         except duckdb.Error as error:
+            if is_full(error):
+                raise disk_full(self._database) from error
             raise StoreError(
                 f"{rows.num_rows} rows could not be written to {table}: {error}"
             ) from error
@@ -74,11 +90,29 @@ class EmbeddedConnection:
         cursor = self.connection.cursor()
         try:
             return cursor.execute(sql, dict(params)).to_arrow_table()
+        except duckdb.FatalException as error:
+            self.given_up = True
+            raise self._lost(error) from error
         finally:
             cursor.close()
 
+    def _lost(self, error: duckdb.Error) -> GivenUpError:
+        return GivenUpError(f"DuckDB has closed {self._database} after an error: {error}")
+
     def close(self) -> None:
         self.connection.close()
+
+
+def _connect(database: Path) -> duckdb.DuckDBPyConnection:
+    """Open the file; a log that ends in space never written is cut there, and kept as it was."""
+    try:
+        return duckdb.connect(str(database))
+    except duckdb.IOException as error:
+        at = damage_in(error)
+        if at is None or not only_empty_from(database, at):
+            raise
+        set_aside(database, at)
+    return duckdb.connect(str(database))
 
 
 def _held_message(database: Path, held: re.Match[str]) -> str:

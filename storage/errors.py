@@ -5,6 +5,8 @@
     ├── InputError           a file or record the user gave is wrong (also a ValueError)
     ├── WorkspaceError       the folder is no workspace, or not one this version can use (OSError)
     ├── StoreError           the database can't be opened, reached or written (RuntimeError)
+    │   ├── DiskFullError    there is no room to write
+    │   └── DamagedError     the log beside the database is damaged
     ├── ModelError           a model or adapter can't be loaded or used (RuntimeError)
     ├── NotReadyError        an earlier stage has not produced what this one needs (RuntimeError)
     └── ConflictError        the request clashes with what is stored (RuntimeError)
@@ -31,6 +33,18 @@ class WorkspaceError(PairloopError, OSError):
 
 class StoreError(PairloopError, RuntimeError):
     """Raised when the database can't be opened, reached or written."""
+
+
+class DiskFullError(StoreError):
+    """Raised when the disk, a quota or a limit on the size of files leaves no room."""
+
+
+class DamagedError(StoreError):
+    """Raised when the log beside the database can't be read to its end; `at` is the first bad byte."""
+
+    def __init__(self, message: str, *, at: int) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class ModelError(PairloopError, RuntimeError):

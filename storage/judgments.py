@@ -1,6 +1,7 @@
 """Reading judgments, presentations and labelers."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import md5
 from typing import NamedTuple
 
@@ -118,6 +119,12 @@ def session(store: Store, token_hash: str) -> Session | None:
     """The sign-in behind a cookie's hash."""
     found = store.read(Session, "session_by_token", token_hash=token_hash)
     return found[0] if found else None
+
+
+def last_of_account(store: Store, labeler: str) -> datetime | None:
+    """The newest time on an account's rows, sign-ins, tokens and reset links."""
+    found = store.query("last_of_account", labeler=labeler)[0]["last"]
+    return found if isinstance(found, datetime) else None
 
 
 def sign_in_versions(store: Store) -> tuple[int, ...]:

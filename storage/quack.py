@@ -28,6 +28,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
+from storage.damage import disk_full, is_full
 from storage.errors import StoreError
 
 HOST = "127.0.0.1"
@@ -149,6 +150,8 @@ class QuackConnection:
                     f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
                 )
         except (duckdb.Error, OSError) as error:
+            if is_full(error):
+                raise disk_full(self._database) from error
             raise StoreError(
                 f"{rows.num_rows} rows could not be written to {table}: {error}"
             ) from error

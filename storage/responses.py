@@ -27,6 +27,11 @@ def responses_of(store: Store, policy_id: str) -> list[Response]:
     return store.read(Response, "responses_of_policy", policy_id=policy_id)
 
 
+def answers_of(store: Store, policy_id: str) -> list[Response]:
+    """The same as what people may read: without token ids and log-probabilities, in less memory."""
+    return store.read(Response, "answers_of_policy", policy_id=policy_id)
+
+
 def response_ids_of(store: Store, policy_id: str) -> set[str]:
     """Ids of what is already sampled from a policy."""
     return {str(r["id"]) for r in store.query("response_ids_of_policy", policy_id=policy_id)}

@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from storage import quack
 from storage.codec import TABLES, Record, decode, encode
-from storage.embedded import EmbeddedConnection, FileHeldError
+from storage.embedded import EmbeddedConnection, FileHeldError, GivenUpError
 from storage.errors import StoreError
+from storage.held import HeldFile
 from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)
@@ -55,16 +56,7 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._connection: Connection | None = None
-        self._server: quack.QuackServer | None = None
-        self._held = hold
-        if hold:
-            held = _open_own(database)
-            self._connection = held
-            try:
-                self._server = quack.serve(held.connection, database)
-            except BaseException:
-                held.close()
-                raise
+        self._held = HeldFile(database, _open_own) if hold else None
 
     def append(self, rows: Sequence[Record]) -> None:
         """Store records of one kind, all or none, durable on return."""
@@ -74,7 +66,7 @@ class Store:
         try:
             with self.connected() as connection:
                 connection.append(table, data)
-        except quack.ServerGoneError:
+        except (quack.ServerGoneError, GivenUpError):
             if self._depth:
                 raise
             # Whether the lost call was stored or not, the same rows again do no harm.
@@ -88,8 +80,12 @@ class Store:
 
     def table(self, name: str, **params: object) -> pa.Table:
         """The same rows as an Arrow table, for work on many of them."""
-        with self.connected() as connection:
-            return connection.query(queries()[name], params)
+        try:
+            with self.connected() as connection:
+                return connection.query(queries()[name], params)
+        except GivenUpError:
+            with self.connected() as connection:
+                return connection.query(queries()[name], params)
 
     def read(self, kind: type[R], name: str, **params: object) -> list[R]:
         """The same rows as records."""
@@ -98,11 +94,9 @@ class Store:
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """Keep one connection for a unit of work of many calls. Never across a model call."""
-        if self._held:
-            if self._connection is None:
-                raise StoreError(f"{self.database} is closed.")
-            with _interruptible():
-                yield self._connection
+        if self._held is not None:
+            with self._held.using() as held, _interruptible():
+                yield held
             return
         with self._lock, _interruptible():
             if self._connection is None:
@@ -118,9 +112,8 @@ class Store:
 
     def close(self) -> None:
         """Stop serving and give the file back."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._held is not None:
+            self._held.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

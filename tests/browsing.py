@@ -132,14 +132,18 @@ class Page:
         self.key(*keys)
         wait_for(lambda: not self.page.is_visible(READY) or self.prompt() != before)
 
+    def wait_true(self, expression, argument=None):
+        """Until this is true on the page. Playwright's own wait needs eval, which the pages forbid."""
+        wait_for(lambda: self.page.evaluate(expression, argument))
+
     def wait_text(self, selector, text):
-        self.page.wait_for_function(
+        self.wait_true(
             "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)",
-            arg=[selector, text],
+            [selector, text],
         )
 
     def wait_saved(self):
-        self.page.wait_for_function("document.querySelector('.pl-status').textContent === 'Saved'")
+        self.wait_true("document.querySelector('.pl-status').textContent === 'Saved'")
 
     def close(self):
         self.context.close()

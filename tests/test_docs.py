@@ -13,7 +13,7 @@ from train.config import TrainConfig
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ["init", "demo", "prompts", "generate", "annotate", "labelers", "agreement", "export"]
-COMMANDS += ["import", "judge", "train", "evaluate", "status"]
+COMMANDS += ["import", "judge", "train", "evaluate", "status", "repair"]
 
 
 def registered_commands() -> set[str]:

@@ -1,85 +1,61 @@
-"""The checks that need the model: the reference, the first step, and what a run will cost."""
+"""Every check before training, in the order in which they should be mended."""
 
-from train.config import Method
-from train.dry_step import DryStep, wrong_start
-from train.preflight import Check, Light
+from collections.abc import Callable
+
+from train.checks_cost import cost
+from train.checks_model import first_step, reference
+from train.checks_pairs import (
+    identical,
+    method,
+    nearly_identical,
+    on_policy,
+    rows,
+    settings,
+    split_leak,
+)
+from train.checks_tokens import (
+    end_token,
+    first_token,
+    retokenized,
+    template,
+    too_long,
+    truncated,
+)
+from train.checks_votes import length_bias, one_labeler, side_bias
+from train.dry_step import DryStep
+from train.preflight import Check, Data
 from train.prepare import Job
-from train.reference import MAX_BIAS, MAX_SPREAD, Reference, Source
+from train.reference import Reference
 
-BACKWARD_SHARE = 1.1  # of the dry step's seconds: with the optimizer's update
+CHECKS: tuple[Callable[[Data], Check], ...] = (
+    method,
+    rows,
+    split_leak,
+    identical,
+    nearly_identical,
+    first_token,
+    end_token,
+    truncated,
+    template,
+    retokenized,
+    too_long,
+    length_bias,
+    side_bias,
+    one_labeler,
+    on_policy,
+    settings,
+)
 
 
-def model_checks(job: Job, reference: Reference | None, first: DryStep) -> list[Check]:
+def data_checks(data: Data) -> list[Check]:
+    """Those that need no model."""
+    return [check(data) for check in CHECKS]
+
+
+def model_checks(job: Job, known: Reference | None, first: DryStep) -> list[Check]:
     """What was seen with the model loaded."""
     return [
-        *([] if reference is None else [_reference(job, reference)]),
-        _first_step(first),
-        _cost(job, first),
+        *([] if known is None else [reference(job, known)]),
+        first_step(first),
+        cost(job, first),
     ]
-
-
-def _reference(job: Job, found: Reference) -> Check:
-    if found.source is Source.SAMPLER:
-        finding = (
-            f"the sampler's own log-probabilities serve: on {found.checked} pairs their rewards "
-            f"are off by {found.error_mean:+.4f} on average, {found.error_spread:.4f} in spread"
-        )
-        return Check(name="reference", light=Light.GREEN, count=found.checked, finding=finding)
-    if found.error_mean is None:
-        finding = f"worked out with {job.reference.policy_id}"
-        return Check(name="reference", light=Light.GREEN, count=0, finding=finding)
-    finding = (
-        f"the sampler's log-probabilities are off by {found.error_mean:+.3f} in reward on average, "
-        f"{found.error_spread:.3f} in spread (at most {MAX_BIAS:g} and {MAX_SPREAD:g}), so the "
-        "reference's were worked out"
-    )
-    return Check(
-        name="reference",
-        light=Light.AMBER,
-        count=found.checked,
-        finding=finding,
-        fix="The sampler computes in another precision, or its engine's log-probabilities are not "
-        "the raw ones. Training is right, and somewhat slower.",
-    )
-
-
-def _first_step(first: DryStep) -> Check:
-    if not first.holds:
-        return Check(
-            name="first step",
-            light=Light.RED,
-            count=1,
-            finding=wrong_start(first),
-            fix="Train from the policy that sampled these answers.",
-        )
-    seen = f"loss {first.loss:.4f}"
-    seen += "" if first.margin is None else f" and margin {first.margin:.4f}"
-    finding = f"{seen} before the first step, as should be"
-    return Check(name="first step", light=Light.GREEN, count=0, finding=finding)
-
-
-def _cost(job: Job, first: DryStep) -> Check:
-    hours = hours_of(job, first)
-    parts = [f"about {_span(hours)} on this machine"]
-    if first.peak_bytes:
-        parts.append(f"{first.peak_bytes / 2**30:.1f} GiB of GPU memory at the longest pairs")
-    if job.config.price_per_hour is not None:
-        parts.append(
-            f"{hours * job.config.price_per_hour:.2f} at {job.config.price_per_hour:g} an hour"
-        )
-    return Check(name="cost", light=Light.GREEN, count=len(job.examples), finding=", ".join(parts))
-
-
-def hours_of(job: Job, first: DryStep) -> float:
-    """How long the training steps will take, from the dry step's seconds per token."""
-    sides = 1 if job.config.method is Method.SFT else 2
-    tokens = sum(len(ids) for e in job.examples for ids in e.sequences()[:sides])
-    tokens += sum(s.length for s in job.singles)
-    return job.config.epochs * tokens * first.seconds * BACKWARD_SHARE / first.tokens / 3600
-
-
-def _span(hours: float) -> str:
-    seconds = hours * 3600
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if hours < 1.5 else f"{hours:.1f} hours"

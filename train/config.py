@@ -65,6 +65,34 @@ class Start(StrEnum):
     FRESH = "fresh"  # a new one on the base model
 
 
+class Launch(BaseModel):
+    """Training by several processes, started by `accelerate launch`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: str = "ddp"  # one of SHIPPED, or the path of an accelerate config file
+    processes: Annotated[int, Field(ge=1)] = 1  # in all: one for each GPU of all machines
+    machines: Annotated[int, Field(ge=1)] = 1
+    main_address: str = ""  # HOST:PORT of machine 0, where the others meet it
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Launch":
+        if self.processes % self.machines:
+            raise ValueError(
+                f"processes = {self.processes} is in all and not the same number on each of "
+                f"{self.machines} machines: set a multiple of machines"
+            )
+        host, _, port = self.main_address.rpartition(":")
+        if self.machines > 1 and not (host and port.isdecimal()):
+            raise ValueError(
+                "several machines meet at one of them: set main_address to the HOST:PORT of the "
+                'machine that has --machine-rank 0, as "10.0.0.1:29500"'
+            )
+        return self
+
+
+SHIPPED = ("ddp", "fsdp", "deepspeed-zero2", "deepspeed-zero3")  # train/launch_configs/*.yaml
+
 PREVIOUS, SFT = "previous", "sft"  # references by name; anything else is a policy id or round-N
 
 
@@ -128,6 +156,20 @@ class TrainConfig(BaseModel):
     gradient_checkpointing: bool = False
     price_per_hour: Annotated[float | None, Field(ge=0)] = None  # of the machine, for the estimate
     seed: int = 0
+    launch: Launch | None = None  # None: one process, on one GPU
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.launch.processes if self.launch else 1
+
+    @property
+    def at_once(self) -> int:
+        """Pairs (kto: answers) that one process takes at once: as many as train.device_batch_size
+        allows and as divide its share of a step evenly.
+        """
+        share = self.batch_size // self.processes
+        return next(n for n in range(self.device_batch_size, 0, -1) if share % n == 0)
 
     @model_validator(mode="before")
     @classmethod
@@ -147,10 +189,20 @@ class TrainConfig(BaseModel):
                     f'{name} is not used by method = "{self.method.value}", only by {those}: take '
                     f"{name} out, or set method = {those}"
                 )
-        if self.method is Method.KTO and min(self.device_batch_size, self.batch_size) < 2:
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is of all processes together and cannot be divided "
+                f"among launch.processes = {self.processes}: set a multiple of it"
+            )
+        if self.method is Method.KTO and self.at_once < 2:
             raise ValueError(
                 'method = "kto" compares the answers of a batch with each other: set '
-                "device_batch_size and batch_size to 2 or more"
+                "device_batch_size and batch_size to 2 or more, an even number for each process"
+            )
+        if self.launch and self.tuning is Tuning.QLORA and self.launch.config != "ddp":
+            raise ValueError(
+                'tuning = "qlora" keeps the base model in four bits, which only launch.config = '
+                f'"ddp" can: set that, or tuning = "lora" with "{self.launch.config}"'
             )
         return self
 

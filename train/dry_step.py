@@ -8,6 +8,7 @@ from typing import Any
 from train.config import Method, TrainConfig
 from train.examples import Example
 from train.prepare import Prepared
+from train.ranks import sharded
 from train.reference import Reference, scorer
 from train.weights import starts_equal
 
@@ -21,7 +22,8 @@ class DryStep:
 
     expected_*: by formula where policy and reference are equal, else from log-probabilities that
     were worked out apart from the trainer. margin: None where the method has no reference.
-    peak_bytes: of the GPU, 0 without one.
+    peak_bytes: of the GPU, 0 without one. Where the model will be sharded there is no backward pass:
+    before training every process still holds all of it, and seconds are three forward passes'.
     """
 
     loss: float
@@ -55,7 +57,7 @@ def dry_step(ready: Prepared) -> DryStep:
 
     job, trainer = ready.job, ready.trainer
     order = sorted(range(len(job.examples)), key=lambda i: -job.examples[i].length)
-    places = order[: min(job.config.device_batch_size, job.config.batch_size)]
+    places = order[: job.config.at_once]
     chosen = [job.examples[i] for i in places]
     known = Reference(
         chosen=[ready.reference.chosen[i] for i in places],
@@ -66,8 +68,8 @@ def dry_step(ready: Prepared) -> DryStep:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    loss, margin = trainer.try_step(dataset_of(chosen, known))
-    seconds = time.perf_counter() - began
+    loss, margin = trainer.try_step(dataset_of(chosen, known), backward=not sharded())
+    seconds = _seconds(began)
     return DryStep(
         loss=loss,
         expected_loss=expected_loss,
@@ -88,7 +90,7 @@ def _other(ready: Prepared) -> DryStep:
     config, trainer = ready.job.config, ready.trainer
     lengths = trainer.train_dataset["length"]
     longest = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    rows = trainer.train_dataset.select(longest[: min(config.device_batch_size, config.batch_size)])
+    rows = trainer.train_dataset.select(longest[: config.at_once])
     args = trainer.args
     expected = expected_loss(
         config,
@@ -102,17 +104,22 @@ def _other(ready: Prepared) -> DryStep:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    loss = trainer.try_step(rows)
+    loss = trainer.try_step(rows, backward=not sharded())
     return DryStep(
         loss=loss,
         expected_loss=expected,
         margin=None,
         expected_margin=None,
-        seconds=time.perf_counter() - began,
+        seconds=_seconds(began),
         tokens=tokens_of(config, rows),
         peak_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
         tolerance=TOLERANCE if ready.dtype == "float32" else TOLERANCE_BF16,
     )
+
+
+def _seconds(began: float) -> float:
+    """Of forward and backward; a backward pass takes two forward ones."""
+    return (time.perf_counter() - began) * (3 if sharded() else 1)
 
 
 def tokens_of(config: TrainConfig, rows: Any) -> int:

@@ -20,6 +20,7 @@ from trl.trainer.utils import add_fused_lm_head
 from train.config import Loss, TrainConfig, Tuning
 from train.examples import Example
 from train.losses import PER_TOKEN, pair_losses
+from train.order import Order
 from train.reference import Reference
 
 _SCALARS = ("weight", "probability")
@@ -56,17 +57,15 @@ def shared_arguments(
     config: TrainConfig, rows: int, *, work: Path, bf16: bool, grouped: bool = True
 ) -> dict[str, Any]:
     """Settings that every trainer takes alike. grouped: whether rows may be sorted by length."""
-    device_batch = min(config.device_batch_size, config.batch_size)
-    accumulate = max(1, config.batch_size // device_batch)
-    steps = math.ceil(math.ceil(rows / (device_batch * accumulate)) * config.epochs)
+    steps = math.ceil(math.ceil(rows / config.batch_size) * config.epochs)
     on_gpu = torch.cuda.is_available()
     by_length = "group_by_length" if config.group_by_length else "random"
     return {
         "output_dir": str(work),
         "learning_rate": config.learning_rate,
         "num_train_epochs": config.epochs,
-        "per_device_train_batch_size": device_batch,
-        "gradient_accumulation_steps": accumulate,
+        "per_device_train_batch_size": config.at_once,
+        "gradient_accumulation_steps": config.batch_size // (config.processes * config.at_once),
         "gradient_checkpointing": config.gradient_checkpointing,
         "train_sampling_strategy": by_length if grouped else "sequential",
         "warmup_steps": config.warmup,
@@ -81,6 +80,7 @@ def shared_arguments(
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,
     }
 
 
@@ -99,7 +99,29 @@ class ExactCollator(DataCollatorForPreference):  # type: ignore[misc]
         return batch
 
 
-class ExactDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class Ordered:
+    """Trains rows in our own order, which is the same for any number of processes."""
+
+    args: Any
+    train_dataset: Any
+    order: Order | None = None
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
+        if self.args.train_sampling_strategy == "sequential":
+            return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        self.order = Order(
+            list(rows["length"]),
+            batch=self.args.train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.args.world_size,
+            seed=self.args.seed,
+            grouped=self.args.train_sampling_strategy == "group_by_length",
+        )
+        return self.order
+
+
+class ExactDPOTrainer(Ordered, DPOTrainer):  # type: ignore[misc]
     """DPO of examples whose reference log-probabilities are columns; `loss` is one of ours."""
 
     def __init__(
@@ -165,12 +187,13 @@ class ExactDPOTrainer(DPOTrainer):  # type: ignore[misc]
         self._note(inputs, outputs, chosen_B, rejected_B, c_B, j_B)
         return loss
 
-    def try_step(self, rows: Dataset) -> tuple[float, float]:
-        """Loss and reward margin of these rows, forward and backward; nothing is updated."""
+    def try_step(self, rows: Dataset, *, backward: bool = True) -> tuple[float, float]:
+        """Loss and reward margin of these rows; nothing is updated."""
         batch = self._prepare_inputs(self.data_collator(list(rows)))
         self.model.train()
         loss = self.compute_loss(self.model, batch)
-        self.accelerator.backward(loss)
+        if backward:
+            self.accelerator.backward(loss)
         found = float(loss.detach()), float(self._metrics["train"]["rewards/margins"][-1])
         self.model.zero_grad(set_to_none=True)
         self._metrics["train"].clear()

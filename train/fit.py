@@ -4,7 +4,10 @@ The policy begins as the last round's (or as a fresh adapter on the base model) 
 reference by its log-probabilities, which are worked out once, before the first step.
 """
 
+import json
+import logging
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from storage.errors import ModelError
 from train.config import Method, Tuning
 from train.dry_step import DryStep, dry_step, wrong_start
 from train.prepare import Job, Prepared, prepare
+from train.ranks import first_says, rank, world
 from train.reference import Reference, scorer
 from train.rewards import (
     Reward,
@@ -23,6 +27,8 @@ from train.rewards import (
     rewards_per_token,
 )
 from train.samples import PROMPTS, Sampled, answers
+
+log = logging.getLogger(__name__)
 
 ADAPTER = "adapter_model.safetensors"
 
@@ -48,17 +54,21 @@ class Trained:
 
 
 def fit(
-    job: Job, *, out: Path, on_log: OnLog, stopping: Callable[[], bool] = lambda: False
+    job: Job,
+    *,
+    out: Path,
+    on_log: OnLog,
+    stopping: Callable[[], bool] = lambda: False,
+    tokenizer: Any = None,
 ) -> Trained:
     """Train and write weights and tokenizer to `out`; resumes from a checkpoint in job.work.
 
-    Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
+    tokenizer: of the policy, where it is loaded already. Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
     when the loss is no number or the policy does not start where the reference says.
     """
     from transformers import TrainerCallback
-    from transformers.trainer_utils import get_last_checkpoint
 
-    ready = prepare(job)
+    ready = prepare(job, tokenizer=tokenizer)
     first = dry_step(ready)
     if not first.holds:
         raise ModelError(wrong_start(first))
@@ -73,17 +83,21 @@ def fit(
                 _check_loss(found["loss"], step=state.global_step)
                 on_log(state.global_step, state.max_steps, found)
 
+        def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            if trainer.order is not None:
+                trainer.order.epoch = state.global_step // trainer.order.steps
+
         def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-            if stopping():
+            if first_says(rank() == 0 and stopping()):
                 asked.append(True)
                 control.should_save = control.should_training_stop = True
 
     scores_only = job.config.method is Method.REWARD
-    asks = [] if scores_only else job.heldout[:PROMPTS]
+    asks = [] if scores_only or world() > 1 else job.heldout[:PROMPTS]
     asked_ids = [e.prompt_ids for e in asks]
     before = answers(trainer.model, ready.tokenizer, asked_ids)
     trainer.add_callback(Watch())
-    checkpoint = get_last_checkpoint(str(job.work)) if job.work.is_dir() else None
+    checkpoint = first_says(last_checkpoint(job.work) if rank() == 0 else None)
     result = trainer.train(resume_from_checkpoint=checkpoint)
     if asked:
         raise KeyboardInterrupt
@@ -149,8 +163,24 @@ def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
     )
 
 
+def last_checkpoint(work: Path) -> str | None:
+    """The newest one that was written to its end; a later one that was not is removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda c: -int(c.name.rpartition("-")[2]))
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_bytes())  # written last
+        except (OSError, ValueError):
+            log.warning("%s was not written to its end and is removed", checkpoint.name)
+            shutil.rmtree(checkpoint)
+            continue
+        return str(checkpoint)
+    return None
+
+
 def _save(ready: Prepared, out: Path) -> None:
     ready.trainer.save_model(str(out))
+    if rank() > 0:
+        return
     ready.tokenizer.save_pretrained(str(out))
     (out / "training_args.bin").unlink(missing_ok=True)  # a pickle; the config is in run.json
     wanted = "model*.safetensors" if ready.job.config.tuning is Tuning.FULL else ADAPTER

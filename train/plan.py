@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from storage.errors import NotReadyError
 from storage.judgments import by_people, votes
 from storage.pairs import consensus_by_pair, pairs_of_round
@@ -13,14 +15,17 @@ from storage.prompts import prompts
 from storage.records import Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
+from train.check import data_checks
 from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
 from train.examples import Example, edited_examples, examples_of, singles_of
 from train.judgments_used import edits_of, margins_of
-from train.preflight import Check, Data, Light, data_checks
+from train.preflight import Check, Data, Light
 from train.prepare import Job
 from train.rows import texts_of
 from train.triplets import Built, Drop, build_triplets
-from train.weights import Weights
+from train.weights import Weights, tokenizer_of
+
+_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +38,24 @@ class Plan:
     fingerprint: str  # of data and settings: equal means the same training
     edits: Mapping[str, str]  # edited text of the chosen answer, by pair
     margins: Mapping[str, float]  # between the answers, by pair, for a reward model
+    votes: (
+        pa.Table | None
+    )  # storage.judgments.votes of training pairs, where they were read already
 
     @property
     def next_round(self) -> int:
         return self.policy.round + 1
+
+    def work(self, workspace: Path) -> Path:
+        """Where its checkpoints are kept until it is published."""
+        return workspace / "policies" / f".work-{self.fingerprint[:16]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """A plan with its data: the job for the trainer, and what the checks look at."""
 
+    workspace: Path
     job: Job
     data: Data
     reference: Policy
@@ -84,10 +97,11 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
             "annotate.votes_per_pair in pairloop.toml."
         )
     edits = edits_of(remarks_of_people(store), pairs, built.of(Split.TRAIN)) if config.edits else {}
-    margins = _margins(store, pairs, built) if config.method is Method.REWARD else {}
+    given = votes(store, purposes=[Purpose.TRAIN]) if config.method is Method.REWARD else None
+    margins = {} if given is None else _margins(given, pairs, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json"),
+        config.model_dump(mode="json", exclude=_ELSEWHERE),
         sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
         sorted([u.pair_id, u.desirable] for u in built.unpaired),
         edits,
@@ -100,6 +114,7 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         fingerprint=content_id("f2", facts).split(":")[1],
         edits=edits,
         margins=margins,
+        votes=given,
     )
 
 
@@ -113,8 +128,7 @@ def _alike(config: TrainConfig) -> dict[Drop, bool]:
     return found
 
 
-def _margins(store: Store, pairs: Sequence[Pair], built: Built) -> dict[str, float]:
-    given = votes(store, purposes=[Purpose.TRAIN])
+def _margins(given: pa.Table, pairs: Sequence[Pair], built: Built) -> dict[str, float]:
     columns = (given[name].to_pylist() for name in ("pair_id", "verdict", "strength"))
     return margins_of(zip(*columns, strict=True), pairs, built.triplets)
 
@@ -127,13 +141,12 @@ def gather(
     flip_rate: how often a vote is wrong in this project, None where that is not known; the robust
     loss needs it, or train.flip_rate.
     """
-    from transformers import AutoTokenizer
-
     triplets, held = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
     unpaired = [u for u in plan.built.unpaired if u.split is Split.TRAIN]
     texts = texts_of(store, plan.built.triplets, unpaired)
     weights, reference = weights_of(workspace, plan.policy), reference_of(store, plan, config)
-    tokenizer = AutoTokenizer.from_pretrained(weights.base_model)
+    tokenizer = tokenizer_of(weights)
+    given = plan.votes if plan.votes is not None else votes(store, purposes=[Purpose.TRAIN])
     examples = [
         replace(e, margin=plan.margins.get(e.pair_id, 0.0))
         for e in _weighed(examples_of(triplets, texts, tokenizer), config)
@@ -146,7 +159,7 @@ def gather(
         flip_rate=_flip_rate(config, flip_rate),
         config=config,
         cache=workspace / "cache" / "reference",
-        work=workspace / "policies" / f".work-{plan.fingerprint[:16]}",
+        work=plan.work(workspace),
         singles=singles_of(unpaired, texts, tokenizer),
     )
     data = Data(
@@ -157,11 +170,11 @@ def gather(
         singles=job.singles,
         heldout=job.heldout,
         texts=texts,
-        votes=by_people(votes(store, purposes=[Purpose.TRAIN])),
+        votes=by_people(given),
         tokenizer=tokenizer,
         config=config,
     )
-    return Gathered(job=job, data=data, reference=reference)
+    return Gathered(workspace=workspace, job=job, data=data, reference=reference)
 
 
 def refuse_red(checks: Sequence[Check]) -> None:

@@ -10,7 +10,7 @@ from storage.errors import ModelError, NotReadyError
 from train.config import WITH_REFERENCE, Method, TrainConfig, Tuning
 from train.examples import Example, Single
 from train.reference import Reference, reference_logps, scorer
-from train.weights import Weights, as_reference, open_model, open_scorer
+from train.weights import Weights, as_reference, open_model, open_scorer, tokenizer_of
 
 BF16_BYTES = 2
 
@@ -53,21 +53,19 @@ class Prepared:
         return int(self.tokenizer.pad_token_id)
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: Job, *, tokenizer: Any = None) -> Prepared:
     """Load the model, set up the trainer and find the reference's log-probabilities.
 
-    Raises NotReadyError when a pair is longer than max_length, ModelError when rows went missing.
+    tokenizer: of the policy, where it is loaded already. Raises NotReadyError when a pair is longer than max_length, ModelError when rows went missing.
     """
     import torch
-    from transformers import AutoTokenizer, PrinterCallback
+    from transformers import PrinterCallback
 
     config = job.config
     refuse_long([*job.examples, *job.singles], config)
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
-    tokenizer = AutoTokenizer.from_pretrained(job.policy.base_model)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = tokenizer_of(job.policy) if tokenizer is None else tokenizer
     named = {"tokenizer": tokenizer, "dtype": dtype}
     trainer, answers = _dpo(job, **named) if config.method is Method.DPO else _other(job, **named)
     rows = len(answers) if config.method is Method.KTO else len(job.examples)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from train.examples import Example, ids_hash
+from train.ranks import first_says, most, rank, summed, world
 
 CHECKED = 64  # pairs whose sampler log-probabilities are worked out again
 MAX_SPREAD = 0.05  # of beta times their error, standard deviation in reward units
@@ -102,13 +103,14 @@ def reference_logps(
 def _scored(
     examples: Sequence[Example], score: Score, cache: Path
 ) -> tuple[list[float], list[float]]:
-    known = _read(cache)
+    known: dict[str, float] = first_says(_read(cache) if rank() == 0 else None)
     wanted = [(ids, len(e.prompt_ids)) for e in examples for ids in e.sequences()]
     keys = [f"{ids_hash(ids)}/{start}" for ids, start in wanted]
     missing = {k: w for k, w in zip(keys, wanted, strict=True) if k not in known}
     if missing:
         known |= dict(zip(missing, score(list(missing.values())), strict=True))
-        _write(cache, known)
+        if rank() == 0:
+            _write(cache, known)
     found = [known[k] for k in keys]
     return found[::2], found[1::2]
 
@@ -136,31 +138,42 @@ def scorer(model: Any, *, pad_id: int, tokens_per_batch: int = 8192) -> Score:
         model.eval()
         found = [0.0] * len(wanted)
         order = sorted(range(len(wanted)), key=lambda i: -len(wanted[i][0]))
+        mine = _batches(order[rank() :: world()], wanted, tokens_per_batch)
         with torch.inference_mode():
-            for places in _batches(order, wanted, tokens_per_batch):
-                width = len(wanted[places[0]][0])
-                ids_B_T = torch.full((len(places), width), pad_id)
-                mask_B_T, labels_B_T = torch.zeros_like(ids_B_T), torch.full_like(ids_B_T, -100)
-                for row, place in enumerate(places):
-                    ids, start = wanted[place]
-                    ids_B_T[row, : len(ids)] = torch.tensor(ids)
-                    mask_B_T[row, : len(ids)] = 1
-                    labels_B_T[row, start : len(ids)] = torch.tensor(ids[start:])
-                logps_B_T = model(
-                    input_ids=ids_B_T.to(model.device),
-                    attention_mask=mask_B_T.to(model.device),
-                    labels=labels_B_T.to(model.device),
-                    use_cache=False,
-                    fused_lm_head=True,
-                ).log_probs
-                for place, value in zip(
-                    places, logps_B_T.double().sum(dim=1).tolist(), strict=True
-                ):
-                    found[place] = value
+            for i in range(most(len(mine))):
+                # A sharded model answers only where all processes ask: those that are done ask
+                # again for something, and do not count it.
+                places = mine[i] if i < len(mine) else order[-1:]
+                values = _sums([wanted[place] for place in places], model, pad_id)
+                if i < len(mine):
+                    for place, value in zip(places, values, strict=True):
+                        found[place] = value
         model.train(training)
-        return found
+        return summed(found)
 
     return score
+
+
+def _sums(rows: Sequence[tuple[tuple[int, ...], int]], model: Any, pad_id: int) -> list[float]:
+    """Log-probability of each row's answer."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    ids_B_T = torch.full((len(rows), width), pad_id)
+    mask_B_T, labels_B_T = torch.zeros_like(ids_B_T), torch.full_like(ids_B_T, -100)
+    for row, (ids, start) in enumerate(rows):
+        ids_B_T[row, : len(ids)] = torch.tensor(ids)
+        mask_B_T[row, : len(ids)] = 1
+        labels_B_T[row, start : len(ids)] = torch.tensor(ids[start:])
+    logps_B_T = model(
+        input_ids=ids_B_T.to(model.device),
+        attention_mask=mask_B_T.to(model.device),
+        labels=labels_B_T.to(model.device),
+        use_cache=False,
+        fused_lm_head=True,
+    ).log_probs
+    found: list[float] = logps_B_T.double().sum(dim=1).tolist()
+    return found
 
 
 def _batches(

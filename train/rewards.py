@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.examples import Example
+from train.ranks import most, rank, summed, world
 from train.reference import Reference, Score
 
 
@@ -61,8 +62,11 @@ def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) ->
 
     training = model.training
     model.eval()
-    found = []
-    for e in examples:
+    chosen, rejected = [0.0] * len(examples), [0.0] * len(examples)
+    mine = range(rank(), len(examples), world())
+    for i in range(most(len(mine))):
+        place = mine[i] if i < len(mine) else 0  # a sharded model answers where all processes ask
+        e = examples[place]
         ids_2_T, mask_2_T = (
             torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
             for rows, value in (
@@ -74,10 +78,13 @@ def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) ->
             scores_2_1 = model(
                 input_ids=ids_2_T.to(model.device), attention_mask=mask_2_T.to(model.device)
             ).logits
-        chosen, rejected = scores_2_1.float()[:, 0].tolist()
-        found.append(Reward(pair_id=e.pair_id, chosen=chosen, rejected=rejected))
+        if i < len(mine):
+            chosen[place], rejected[place] = scores_2_1.float()[:, 0].tolist()
     model.train(training)
-    return found
+    return [
+        Reward(pair_id=e.pair_id, chosen=c, rejected=j)
+        for e, c, j in zip(examples, summed(chosen), summed(rejected), strict=True)
+    ]
 
 
 def accuracy_of(rewards: Sequence[Reward]) -> float:

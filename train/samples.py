@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from train.config import Method, Tuning
 from train.examples import end_ids
+from train.prepare import Job
+from train.weights import Weights, open_policy
 
 PROMPTS = 4
 TOKENS = 128
@@ -17,6 +21,28 @@ class Sampled:
     prompt: str
     before: str
     after: str
+
+
+def sampled(job: Job, out: Path, tokenizer: Any) -> list[Sampled]:
+    """Before, by the policy trained from, and after, by the weights in `out`."""
+    import torch
+
+    asks = (
+        [] if job.config.method is Method.REWARD else [e.prompt_ids for e in job.heldout[:PROMPTS]]
+    )
+    if not asks:
+        return []
+    whole = job.config.tuning is Tuning.FULL
+    base = str(out) if whole else job.policy.base_model
+    after = Weights(policy_id="", base_model=base, adapter=None if whole else out)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    said = [
+        answers(open_policy(weights).to(device), tokenizer, asks) for weights in (job.policy, after)
+    ]
+    return [
+        Sampled(prompt=tokenizer.decode(ids, skip_special_tokens=True), before=before, after=later)
+        for ids, before, later in zip(asks, *said, strict=True)
+    ]
 
 
 def answers(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]]) -> list[str]:

@@ -9,9 +9,10 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
@@ -27,11 +28,15 @@ from train.check import model_checks
 from train.config import Loss, Method, TrainConfig, Tuning
 from train.examples import Single
 from train.plan import Gathered, Plan, gather, plan_training, refuse_red
+from train.preflight import Check
 from train.reference import Reference
 from train.report_html import Findings, report_html
 from train.triplets import Drop
 from train.verdict import as_json, verdict_of
 from train.watch import warnings_of
+
+if TYPE_CHECKING:
+    from train.fit import Trained
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +82,8 @@ def train(
         config=config.model_dump(mode="json"),
         run_id=plan.run_id,
     )
-    try:
-        from train.fit import fit  # seconds of imports: after the plan was found good
-
-        folder = _folder(workspace, plan, config)
-        work = workspace / "policies" / f".work-{plan.fingerprint[:16]}"
+    with run.failing():
+        folder, work = _folder(workspace, plan, config), plan.work(workspace)
         resumed = work.is_dir()
         report = _finished(folder, plan)
         if report is None:
@@ -89,70 +91,11 @@ def train(
             checks = gathered.checks()
             refuse_red(checks)
             store.append(plan.built.triplets)
-            training, heldout = gathered.job.examples, gathered.job.heldout
-
-            history: list[Mapping[str, float]] = []
-            told: dict[str, str] = {}
-
-            def on_log(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-                history.append(metrics)
-                run.event(f"step {step} of {steps}", progress=step / steps, metrics=metrics)
-                for name, words in warnings_of(history, steps=steps).items():
-                    if name not in told:
-                        told[name] = words
-                        log.warning("%s: %s", name, words)
-                        run.event(f"warning, {name}: {words}", progress=step / steps)
-                if on_step is not None:
-                    on_step(step, steps, metrics)
-
-            pairs = len(plan.built.of(Split.TRAIN))
-            run.event(f"training on {pairs} triplets, {len(heldout)} held out")
-            out = work / "result"
-            trained = fit(gathered.job, out=out, on_log=on_log, stopping=stopping)
-            checks += model_checks(gathered.job, trained.reference, trained.dry_step)
-            verdict = verdict_of(trained.heldout_rewards, told, method=config.method)
-            report = {
-                "fingerprint": plan.fingerprint,
-                "run_id": run.run.id,
-                "round": plan.next_round,
-                "base_model": plan.policy.base_model,
-                "parent_policy": plan.policy.id,
-                "method": config.method.value,
-                "reference": _reference(gathered, trained.reference),
-                "flip_rate": gathered.job.flip_rate if config.loss is Loss.ROBUST else None,
-                "edited": sorted(plan.edits),
-                "examples": len(training),
-                "unpaired": Counter(_kind(s) for s in gathered.job.singles),
-                "config": config.model_dump(mode="json"),
-                "versions": run.run.versions,
-                "triplets": pairs,
-                "heldout": len(heldout),
-                "checks": [asdict(c) for c in checks],
-                "drops": {reason.value: n for reason, n in plan.built.drops.items()},
-                "heldout_accuracy": trained.heldout_accuracy if heldout else None,
-                "heldout_margins": [r.margin for r in trained.heldout_rewards],
-                "warnings": told,
-                "verdict": as_json(verdict),
-                "metrics": trained.metrics,
-                "history": trained.history,
-            }
-            findings = Findings(
-                verdict=verdict,
-                rewards=trained.rewards,
-                heldout=trained.heldout_rewards,
-                triplets={t.pair_id: t for t in plan.built.triplets},
-                texts=gathered.data.texts,
-                samples=trained.samples,
-            )
-            _publish(out, folder, report, findings)
+            live = Live(run, on_step)
+            report = _fit_and_publish(gathered, plan, live, checks, folder, stopping)
             shutil.rmtree(work, ignore_errors=True)
         scores_only = config.method is Method.REWARD
         policy = None if scores_only else _register(store, plan, folder, config, run.run.id)
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        status = RunStatus.STOPPED if stopped else RunStatus.FAILED
-        run.event(f"{type(error).__name__}: {error}"[:500], status=status)
-        raise
     accuracy = report["heldout_accuracy"]
     result = TrainResult(
         policy=policy,
@@ -174,6 +117,93 @@ def train(
         metrics=metrics,
     )
     return result
+
+
+def _fit_and_publish(
+    gathered: Gathered,
+    plan: Plan,
+    live: "Live",
+    checks: Sequence[Check],
+    folder: Path,
+    stopping: Callable[[], bool],
+) -> dict[str, object]:
+    """Train, and move the weights with their report to `folder`; returns the report."""
+    job, config = gathered.job, gathered.job.config
+    run, pairs = live.run, len(plan.built.of(Split.TRAIN))
+    run.event(f"training on {pairs} triplets, {len(job.heldout)} held out")
+    out = job.work / "result"
+    trained = _fit(gathered, out, live, stopping)
+    checks = [*checks, *model_checks(job, trained.reference, trained.dry_step)]
+    verdict = verdict_of(trained.heldout_rewards, live.warnings, method=config.method)
+    report: dict[str, object] = {
+        "fingerprint": plan.fingerprint,
+        "run_id": run.run.id,
+        "round": plan.next_round,
+        "base_model": plan.policy.base_model,
+        "parent_policy": plan.policy.id,
+        "method": config.method.value,
+        "reference": _reference(gathered, trained.reference),
+        "flip_rate": job.flip_rate if config.loss is Loss.ROBUST else None,
+        "edited": sorted(plan.edits),
+        "examples": len(job.examples),
+        "unpaired": Counter(_kind(s) for s in job.singles),
+        "config": config.model_dump(mode="json"),
+        "versions": run.run.versions,
+        "triplets": pairs,
+        "heldout": len(job.heldout),
+        "checks": [asdict(c) for c in checks],
+        "drops": {reason.value: n for reason, n in plan.built.drops.items()},
+        "heldout_accuracy": trained.heldout_accuracy if job.heldout else None,
+        "heldout_margins": [r.margin for r in trained.heldout_rewards],
+        "warnings": live.warnings,
+        "verdict": as_json(verdict),
+        "metrics": trained.metrics,
+        "history": trained.history,
+    }
+    findings = Findings(
+        verdict=verdict,
+        rewards=trained.rewards,
+        heldout=trained.heldout_rewards,
+        triplets={t.pair_id: t for t in plan.built.triplets},
+        texts=gathered.data.texts,
+        samples=trained.samples,
+    )
+    _publish(out, folder, report, findings)
+    return report
+
+
+def _fit(gathered: Gathered, out: Path, live: "Live", stopping: Callable[[], bool]) -> "Trained":
+    """In this process, or in those that the settings ask for."""
+    from train.fit import fit  # seconds of imports: after the plan was found good
+    from train.launch import fit_launched
+    from train.samples import sampled
+
+    job, tokenizer = gathered.job, gathered.data.tokenizer
+    if job.config.launch is None:
+        return fit(job, out=out, on_log=live.on_log, stopping=stopping, tokenizer=tokenizer)
+    trained = fit_launched(job, gathered.workspace, on_log=live.on_log, stopping=stopping)
+    return replace(trained, samples=sampled(job, out, tokenizer))
+
+
+class Live:
+    """Tells of every step while training runs, and of each kind of warning once."""
+
+    def __init__(self, run: RunLog, on_step: OnStep | None) -> None:
+        self.run, self._on_step = run, on_step
+        self._history: list[Mapping[str, float]] = []
+        self.warnings: dict[str, str] = {}
+
+    def on_log(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Take the figures of a step."""
+        self._history.append(metrics)
+        self.run.event(f"step {step} of {steps}", progress=step / steps, metrics=metrics)
+        for name, words in warnings_of(self._history, steps=steps).items():
+            if name not in self.warnings:
+                self.warnings[name] = words
+                log.warning("%s: %s", name, words)
+                self.run.event(f"warning, {name}: {words}", progress=step / steps)
+        if self._on_step is not None:
+            self._on_step(step, steps, metrics)
 
 
 def _finished(folder: Path, plan: Plan) -> dict[str, object] | None:

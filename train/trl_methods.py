@@ -16,17 +16,16 @@ from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
 from train.config import Method, TrainConfig, Tuning
-from train.exact_trainer import fuse_head, shared_arguments
+from train.exact_trainer import Ordered, fuse_head, shared_arguments
 from train.examples import Example, Single
 from train.reference import Reference
 
 IGNORED = -100  # a label that is not trained
 
 
-class _AsItIs:
+class _AsItIs(Ordered):
     """The rows are ids already: nothing is prepared, and nothing left out."""
 
-    args: Any
     model: Any
     accelerator: Any
     data_collator: Any
@@ -44,8 +43,8 @@ class _AsItIs:
     def tokenize_row(self, row: dict[str, Any], *_: Any) -> dict[str, Any]:
         return row
 
-    def try_step(self, rows: Dataset) -> float:
-        """Loss of these rows, forward and backward; nothing is updated."""
+    def try_step(self, rows: Dataset, *, backward: bool = True) -> float:
+        """Loss of these rows; nothing is updated."""
         if self.args.remove_unused_columns:
             self._set_signature_columns_if_needed()
             rows = rows.select_columns(
@@ -54,7 +53,8 @@ class _AsItIs:
         batch = self._prepare_inputs(self.data_collator(list(rows)))
         self.model.train()
         loss = self.compute_loss(self.model, batch)
-        self.accelerator.backward(loss)
+        if backward:
+            self.accelerator.backward(loss)
         self.model.zero_grad(set_to_none=True)
         for noted in ("_metrics", "_stored_metrics"):
             getattr(self, noted, {}).get("train", {}).clear()
@@ -202,7 +202,7 @@ def kto_answers(
     ]
     rows = list(dict.fromkeys([*paired, *singles]))  # an edit's pair names the same answer twice
     random.Random(config.seed).shuffle(rows)
-    size = min(config.device_batch_size, config.batch_size)
+    size = config.at_once
     found = []
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]

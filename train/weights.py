@@ -22,6 +22,16 @@ class Weights:
     adapter: Path | None
 
 
+def tokenizer_of(policy: Weights) -> Any:
+    """The policy's tokenizer, with a token to pad with."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(policy.base_model)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
 def open_model(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, Any]:
     """The model to train, and the adapter to add where it has none yet."""
     from peft import LoraConfig, PeftModel

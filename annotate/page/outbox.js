@@ -49,10 +49,13 @@ function dropEntry(name) {
   }
 }
 
-// Entries sort by time, then by the order in which this page made them.
+// Entries sort by time, then by the order in which this page made them; where the clock was set
+// back, after those that are there.
 function entryName(key) {
   sequence += 1;
-  return prefix() + String(Date.now()).padStart(15, "0") + String(sequence).padStart(6, "0") + ":" + key;
+  const last = Number(outbox().at(-1)?.slice(prefix().length, prefix().length + 15) ?? 0);
+  const time = Math.max(Date.now(), last);
+  return prefix() + String(time).padStart(15, "0") + String(sequence).padStart(6, "0") + ":" + key;
 }
 
 async function send() {
@@ -76,6 +79,7 @@ async function send() {
       } catch (error) {
         if (!(error instanceof Refused)) {
           failures += 1;
+          if (failures === 3 && error instanceof Later) complain("Not stored yet: " + error.message);
           retryTimer = setTimeout(send, Math.min(1000 * failures, 8000));
           return;
         }

@@ -9,6 +9,7 @@ function newKey() {
 }
 
 class Refused extends Error {} // 4xx: trying again would not help
+class Later extends Error {} // the server says why not now
 
 async function call(path, body) {
   const request = {
@@ -32,5 +33,5 @@ async function call(path, body) {
   if (answer.ok) return data;
   const message = typeof data.detail === "string" ? data.detail : "error " + answer.status;
   const later = answer.status >= 500 || answer.status === 408 || answer.status === 429;
-  throw later ? new Error(message) : new Refused(message);
+  throw later ? new Later(message) : new Refused(message);
 }

@@ -1,4 +1,4 @@
-// The labeling page. `element` is the gr.HTML component's element; label.html stands in it.
+// The labeling page. `element` is the place that Gradio drew; label.html stands in it.
 // The files are joined in the order of label_page.SCRIPTS and share one scope; no text of a model
 // is ever inserted as HTML but the *_html fields, which the server's renderer makes harmless.
 

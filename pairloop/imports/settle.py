@@ -10,7 +10,6 @@ from annotate.accuracy import project_accuracy
 from annotate.config import Distribution
 from annotate.consensus import Word, consensus_of
 from storage.imports import unsettled_imports
-from storage.records import Consensus
 from storage.store import Store, utc_now
 
 
@@ -18,15 +17,22 @@ def settle_imported(store: Store, config: Distribution) -> int:
     """Bring the consensus of every pair with new imported votes up to date; returns how many."""
     now = utc_now()
     accuracy = project_accuracy(store, config)
-    alike: dict[tuple[int, ...], Consensus] = {}  # by votes: nothing else matters
-    changed = []
-    for found in unsettled_imports(store):
-        counts = tuple(found.votes.values())
-        if counts not in alike:
-            votes = [Word("", v) for v, count in found.votes.items() for _ in range(count)]
-            alike[counts] = consensus_of(
-                found.pair, votes, events=found.events, config=config, now=now, accuracy=accuracy
-            )
-        changed.append(replace(alike[counts], pair_id=found.pair.id, events=found.events))
+    found = unsettled_imports(store)
+    sorts = {tuple(one.votes.values()): one for one in found}  # by votes: nothing else matters
+    alike = {
+        counts: consensus_of(
+            one.pair,
+            [Word("", v) for v, count in one.votes.items() for _ in range(count)],
+            events=one.events,
+            config=config,
+            now=now,
+            accuracy=accuracy,
+        )
+        for counts, one in sorts.items()
+    }
+    changed = [
+        replace(alike[tuple(one.votes.values())], pair_id=one.pair.id, events=one.events)
+        for one in found
+    ]
     store.append(changed)
     return len(changed)

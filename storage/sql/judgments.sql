@@ -21,8 +21,21 @@ order by created_at, revision, id;
 
 -- name: last_words_of_people
 -- What people last said of each pair that was not imported with its votes, withdrawals included; in
--- the order in which they began to say something, since their last withdrawal.
-with withdrawals as (
+-- the order in which they began to say something, since their last withdrawal: by arrival, for the
+-- clock may have been set back meanwhile.
+with events as (
+    select
+        any_value(pair_id) as pair_id,
+        any_value(labeler) as labeler,
+        any_value(revision) as revision,
+        any_value(verdict) as verdict,
+        any_value(withdrawn) as withdrawn,
+        min(rowid) as arrival
+    from judgment_rows
+    group by id
+),
+
+withdrawals as (
     select
         pair_id,
         labeler,
@@ -39,22 +52,31 @@ select
     max(j.revision) as revision,
     arg_max(j.withdrawn, j.revision) as withdrawn,
     count(*) as events
-from judgment_events as j
+from events as j
 inner join pairs as p on p.id = j.pair_id
 left join labelers as l on l.name = j.labeler
 left join withdrawals as w on w.pair_id = j.pair_id and w.labeler = j.labeler
 where p.strategy <> $imported
     and coalesce(l.kind, 'human') <> 'model'
 group by j.pair_id, j.labeler
-order by min(j.created_at) filter (where j.revision > coalesce(w.revision, -1)), j.pair_id, j.labeler;
+order by min(j.arrival) filter (where j.revision > coalesce(w.revision, -1)), min(j.arrival);
 
 -- name: judgment_events_of_labeler
--- Every judgment row of one labeler on pairs that were not imported with their votes, in order.
--- Rows are narrowed before the first of each id is taken, which all have the same labeler.
+-- Every judgment row of one labeler on pairs that were not imported with their votes, as they
+-- arrived. Rows are narrowed before the first of each id is taken, which all have the same labeler.
 with mine as (
     from judgment_rows
     where labeler = $labeler
     qualify row_number() over (partition by id order by created_at) = 1
+),
+
+arrivals as (
+    select
+        id,
+        min(rowid) as arrival
+    from judgment_rows
+    where labeler = $labeler
+    group by id
 )
 
 select
@@ -74,9 +96,10 @@ select
     j.seconds,
     j.created_at
 from mine as j
+inner join arrivals as a on a.id = j.id
 inner join pairs as p on p.id = j.pair_id
 where p.strategy <> $imported
-order by j.created_at, j.revision, j.id;
+order by a.arrival;
 
 -- name: judgment_key_marks
 -- Half of each judgment key's md5 as a number: what is not among them was never stored.

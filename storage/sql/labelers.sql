@@ -35,6 +35,19 @@ select
 from sessions
 where token_hash = $token_hash;
 
+-- name: last_of_account
+-- The newest time on an account's rows, sign-ins, tokens and reset links.
+select max(created_at) as last
+from (
+    select created_at from labeler_rows where name = $labeler
+    union all
+    select created_at from session_rows where labeler = $labeler
+    union all
+    select created_at from api_token_rows where labeler = $labeler
+    union all
+    select created_at from password_reset_rows where labeler = $labeler
+);
+
 -- name: sign_in_versions
 -- How many rows there are of what ends a sign-in: changes exactly when one is ended.
 select

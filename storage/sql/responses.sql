@@ -27,6 +27,35 @@ from responses
 where policy_id = $policy_id
 order by prompt_id, temperature, sample_index, id;
 
+-- name: answers_of_policy
+-- The same without their tokens and log-probabilities, which are nearly all of a row.
+select
+    id,
+    prompt_id,
+    policy_id,
+    text,
+    null::integer[] as prompt_token_ids,
+    null::integer[] as token_ids,
+    null::float[] as logprobs,
+    logprob_sum,
+    finish_reason,
+    temperature,
+    top_p,
+    top_k,
+    min_p,
+    stop,
+    max_tokens,
+    seed,
+    sample_index,
+    engine,
+    template_hash,
+    policy_hash,
+    run_id,
+    created_at
+from responses
+where policy_id = $policy_id
+order by prompt_id, temperature, sample_index, id;
+
 -- name: response_ids_of_policy
 -- What is already sampled from one policy.
 select distinct id

@@ -23,9 +23,7 @@ def test_nothing_is_lost_while_the_server_is_down(browser, server):
     server.down()
     for key in ("2", "6", "t"):
         ann.press(key)
-    ann.page.wait_for_function(
-        "document.querySelector('.pl-status').textContent === '3 unsent, retrying'"
-    )
+    ann.wait_true("document.querySelector('.pl-status').textContent === '3 unsent, retrying'")
     card = ann.prompt()
     ann.page.keyboard.press("u")  # the last one never left the browser: taken back at once
     wait_for(lambda: ann.prompt() != card)

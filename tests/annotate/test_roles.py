@@ -141,7 +141,7 @@ def test_every_route_lets_in_those_it_is_for_and_nobody_else(live, who):
         if "Authorization" in live.headers[who] and "token" in path and method == "POST":
             assert answer.status_code in (401, 403, 404, 410, 422, 429)  # none makes tokens
             continue
-        if "Authorization" in live.headers[who] and path.startswith("/account"):
+        if "Authorization" in live.headers[who] and path.startswith(("/account", "/page")):
             assert refused(answer), (method, path)  # the pages take cookies only
             continue
         if access is Access.ANYBODY:

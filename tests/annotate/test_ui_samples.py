@@ -140,10 +140,10 @@ def test_every_sample_is_shown_whole_and_does_nothing(browser, labeling):
         assert page["width"] <= 1280
         assert page["shown"] > 60
         ann.page.keyboard.press("4")
-        ann.page.wait_for_function(
+        ann.wait_true(
             "of => document.querySelector('.pl-app').dataset.state !== 'ready' ||"
             " (document.querySelector('.pl-view.pl-now')?.dataset.of ?? of) !== of",
-            arg=page["of"],
+            page["of"],
         )
         if len(done) < 187:
             ann.page.wait_for_selector(READY)

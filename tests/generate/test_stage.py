@@ -129,10 +129,10 @@ def test_a_run_that_failed_keeps_what_it_finished_and_the_next_does_only_the_res
 CHILD = """
 import sys
 from pathlib import Path
-from generate import sampling, stage
+from generate import recording, stage
 from generate.config import GenerateConfig
 from storage.store import Store
-sampling.APPEND_SECONDS = 0.0
+recording.APPEND_SECONDS = 0.0
 folder = Path(sys.argv[1])
 config = GenerateConfig.model_validate_json(sys.argv[2])
 with Store(folder / "pairloop.duckdb") as store:

@@ -9,11 +9,11 @@ from factories import NOW, make_pair, make_policy, make_prompt, make_response
 from generate.chat import load_tokenizer
 from storage.errors import NotReadyError
 from storage.records import FinishReason, Split, Tier, Triplet
-from train import preflight
+from train.check import CHECKS, data_checks
 from train.config import Loss, TrainConfig, Tuning
 from train.examples import answer_ids, examples_of, prompt_ids_of
 from train.plan import refuse_red
-from train.preflight import Data, Light, data_checks
+from train.preflight import Data, Light
 from train.rows import Texts
 
 POLICY = make_policy()
@@ -106,7 +106,7 @@ def test_sound_data_is_green_throughout(tokenizer):
     found = data_checks(data_of(tokenizer))
 
     assert {c.name: c.light for c in found if c.light is not Light.GREEN} == {}
-    assert len(found) == len(preflight.CHECKS)
+    assert len(found) == len(CHECKS)
     refuse_red(found)
 
 

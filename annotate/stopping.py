@@ -1,0 +1,32 @@
+"""The end of the labeling server: what is under way is answered, what comes after is not taken."""
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MESSAGE = "The server is being stopped, so this was not taken. It is sent again once it is back."
+RETRY_SECONDS = 5
+
+
+class Stopping:
+    """Whether the server is being stopped; `gate` is the middleware that refuses from then on.
+
+    503 makes the page keep a decision in its outbox, where it waits for the next server.
+    """
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def begin(self) -> None:
+        """Refuse every request that comes from now on."""
+        self._begun = True
+
+    def gate(self, app: ASGIApp) -> ASGIApp:
+        async def pass_or_refuse(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._begun and scope["type"] == "http":
+                headers = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
+                refusal = JSONResponse({"detail": MESSAGE}, status_code=503, headers=headers)
+                await refusal(scope, receive, send)
+                return
+            await app(scope, receive, send)
+
+        return pass_or_refuse

@@ -1,0 +1,48 @@
+"""`pairloop repair`: go on with what is whole after the log beside the database was damaged."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from pairloop.options import Json, WorkspaceDir
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("repair")(repair)
+
+
+def repair(
+    *,
+    workspace: WorkspaceDir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Set a damaged log of the database aside and keep all that was stored before the damage."""
+    from pairloop.workspace import open_workspace
+    from storage.damage import set_aside
+    from storage.errors import DamagedError
+    from storage.judgments import judgment_events
+
+    space = open_workspace(workspace)
+    kept_as, unreadable = "", 0
+    while True:
+        try:
+            with space.store() as store:
+                judgments = len(judgment_events(store))
+            break
+        except DamagedError as error:
+            copy, cut = set_aside(store.database, error.at)
+            kept_as, unreadable = kept_as or str(copy), unreadable + cut
+    if as_json:
+        found = {"judgments": judgments, "kept_as": kept_as, "unreadable_bytes": unreadable}
+        print(json.dumps(found))
+        return
+    if not kept_as:
+        print(f"Nothing is damaged: {judgments} judgments. Next: pairloop status")
+        return
+    print(
+        f"{judgments} judgments are there. The last {unreadable} bytes of the log were of no use: "
+        f"what was stored in them is gone from here, and the damaged log is kept as {kept_as}. "
+        "Compare with a backup if you have one. Next: pairloop status"
+    )
