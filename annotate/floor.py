@@ -11,13 +11,12 @@ from dataclasses import replace
 from itertools import islice
 from statistics import median
 
-import numpy as np
-
 from annotate import assign
 from annotate.accuracy import project_accuracy
 from annotate.cards import Progress, Standing
 from annotate.config import AnnotateConfig
 from annotate.consensus import consensus_of, settle
+from annotate.judgment_keys import JudgmentKeys
 from annotate.own_agreement import own_agreement
 from annotate.person import Person
 from annotate.queue import PairQueue, is_regular
@@ -50,8 +49,7 @@ class Floor:
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
         self._people: dict[str, Person] = {}
-        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair, once known
-        self._key_marks = np.sort(np.asarray(judging.key_marks(store)["mark"]))  # of stored ones
+        self._keys = JudgmentKeys(store)
         self._settled: set[str] = set()
         self._decided = adjudicating.standing(store)  # by pair
         self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
@@ -145,21 +143,12 @@ class Floor:
 
     def known(self, key: str, labeler: str) -> str | None:
         """The pair of the judgment that already has this key, None for a new key."""
-        who, pair_id = self._keys.get(key) or self._stored_key(key) or (labeler, None)
+        who, pair_id = self._keys.owner(key) or (labeler, None)
         if who != labeler:
             raise ConflictError(
                 "This request came with the key of another person's request. Reload the page."
             )
         return pair_id
-
-    def _stored_key(self, key: str) -> tuple[str, str] | None:
-        """Whose judgment of which pair had this key before this server started."""
-        mark = judging.mark_of(key)
-        at = int(np.searchsorted(self._key_marks, np.uint64(mark)))
-        if at == len(self._key_marks) or int(self._key_marks[at]) != mark:
-            return None
-        stored = judging.judgment_of_key(self._store, key)
-        return (stored.labeler, stored.pair_id) if stored else None
 
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
@@ -167,7 +156,7 @@ class Floor:
         self._remember(judgment, self._people[judgment.labeler])
 
     def _remember(self, judgment: Judgment, person: Person) -> None:
-        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
+        self._keys.add(judgment)
         self._drop_mine(person, judgment.pair_id)
         if judgment.withdrawn:
             return
@@ -178,7 +167,7 @@ class Floor:
 
     def uncount(self, judgment: Judgment, *, before: Judgment | None) -> None:
         """Forget a judgment that could not be stored."""
-        self._keys.pop(judgment.id, None)
+        self._keys.drop(judgment)
         self.queue.forget(judgment, before=before)
         person = self._people[judgment.labeler]
         self._drop_mine(person, judgment.pair_id)
