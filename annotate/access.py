@@ -85,6 +85,12 @@ def admin_only(request: Request) -> Labeler:
     return _allowed(request, Access.ADMINS)
 
 
+def scrapers(request: Request) -> None:
+    """Admins, and whoever has the metrics token (the gate knows it)."""
+    if not request.state.scraper:
+        _allowed(request, Access.ADMINS)
+
+
 Me = Annotated[Labeler, Depends(signed_in)]
 Adjudicator = Annotated[Labeler, Depends(adjudicators)]
 Admin = Annotated[Labeler, Depends(admin_only)]
@@ -94,6 +100,7 @@ _DECLARED: dict[Callable[..., Any], Access] = {
     signed_in: Access.SIGNED_IN,
     adjudicators: Access.ADJUDICATORS,
     admin_only: Access.ADMINS,
+    scrapers: Access.ADMINS,
 }
 
 
@@ -109,17 +116,22 @@ def access_of(route: BaseRoute) -> Access:
     )
 
 
-def access_to(scope: Scope) -> Access | None:
-    """Who may make this request; None where no route answers to its path."""
+def route_to(scope: Scope) -> BaseRoute | None:
+    """What answers to a request's path; None where nothing does."""
     known = {Match.FULL: 2, Match.PARTIAL: 1}  # partial: the path is right, the method is not
     best, found = 0, None
     for route in scope["app"].routes:
         match, _ = route.matches(scope)
         if known.get(match, 0) > best:
-            best, found = known[match], access_of(route)
+            best, found = known[match], route
             if best == 2:
                 break
     return found
+
+
+def path_of(route: BaseRoute | None) -> str:
+    """A route's path as it is declared, "" for none."""
+    return route.path if isinstance(route, (APIRoute, Mount)) else ""
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:

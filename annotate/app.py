@@ -22,7 +22,10 @@ from annotate.bench import Bench
 from annotate.config import AnnotateConfig, Retrain
 from annotate.desk import Desk
 from annotate.guidelines import take_file
+from annotate.health import Health
 from annotate.label_page import build_place, label_head, label_script
+from annotate.metrics import Metrics
+from annotate.observe import REQUEST_ID, Observe, error_answer
 from annotate.page_policy import PagePolicy
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
@@ -30,6 +33,7 @@ from annotate.web_account import account_router
 from annotate.web_adjudicate import adjudication_router
 from annotate.web_api import admin_router
 from annotate.web_docs import docs_page, openapi
+from annotate.web_health import health_router, metrics_router, metrics_token
 from annotate.web_label import label_router
 from annotate.web_login import invite_router, login_router, reset_router
 from annotate.web_oidc import oidc_router
@@ -80,6 +84,12 @@ def create_app(
     take_file(store, workspace, config)
     desk.refresh()
 
+    app.state.health = health = Health(store, workspace, min_free_mb=config.min_free_mb)
+    metrics = Metrics()
+    desk.writer.on_commit = metrics.committed
+
+    app.include_router(health_router(health))
+    app.include_router(metrics_router(metrics, health, desk, store))
     app.include_router(login_router(door, one_time_logins=one_time_logins or {}))
     app.include_router(invite_router(door))
     app.include_router(reset_router(door))
@@ -99,30 +109,20 @@ def create_app(
         rounds_router(store, config, rule, runner),
     ):
         app.include_router(router)
-    _add_plain_routes(app, store)
+    _add_plain_routes(app)
     _add_error_answers(app)
     _mount_pages(app, store, config, runner, desk, rule)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Gate, sessions=sessions)
+    app.add_middleware(Gate, sessions=sessions, metrics_token=metrics_token())
+    app.add_middleware(Observe, metrics=metrics, trusted=config.trusted_proxies)
     return app
 
 
-def _add_plain_routes(app: FastAPI, store: Store) -> None:
+def _add_plain_routes(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False, dependencies=[Depends(anybody)])
     def home(request: Request) -> Response:
         return RedirectResponse("/label/" if request.state.labeler else "/login", status_code=303)
-
-    @app.get("/healthz", tags=["health"], dependencies=[Depends(anybody)])
-    def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["health"], dependencies=[Depends(anybody)])
-    def readyz() -> dict[str, str]:
-        """The store answers too."""
-        store.query("pair_count")
-        return {"status": "ready"}
 
     @app.get("/favicon.ico", include_in_schema=False, dependencies=[Depends(anybody)])
     def favicon() -> Response:
@@ -173,8 +173,8 @@ def _add_error_answers(app: FastAPI) -> None:
                 log.error("request failed: %s", error)
                 return says(503, DISK_FULL)
             case _:  # the store: the browser keeps the judgment and tries again
-                log.error("request failed: %s", error)
-                return says(503, "The store does not answer. Nothing was lost; try again.")
+                log.error("the store failed a request: %s", error)
+                return error_answer(503, "The store does not answer", REQUEST_ID.get())
 
     @app.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -187,11 +187,6 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def refused(_request: Request, error: HTTPException) -> JSONResponse:
         return says(error.status_code, str(error.detail))
-
-    @app.exception_handler(Exception)
-    def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return says(500, "An error of the server, noted in its log. Nothing was lost; try again.")
 
 
 def _field(part: object) -> str:

@@ -101,6 +101,8 @@ class AnnotateConfig(Distribution):
     guidelines: str = "guidelines.md"  # file in the workspace that the first version comes from
     secure_cookie: bool = False  # true behind HTTPS
     trusted_proxies: tuple[Proxy, ...] = ()  # whose X-Forwarded-For and -Proto are believed
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0  # not ready, before it stops
+    min_free_mb: Annotated[int, Field(ge=0)] = 100  # on the workspace's disk, to be ready
     criteria: tuple[Question, ...] = ()
     reasons: tuple[_Line, ...] = ()  # quick reasons offered with the rationale
     skip_reasons: tuple[_Line, ...] = (

@@ -71,7 +71,7 @@ class Desk:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._floor = Floor(store, config)
-        self._writer = JudgmentWriter(store)
+        self.writer = JudgmentWriter(store)
         self._maker = CardMaker(store)
         self._pending: dict[str, threading.Event] = {}  # keys on their way to the store
         self._on_settled = on_settled
@@ -251,6 +251,12 @@ class Desk:
         with self._lock:
             return self._floor.counts(now=time.monotonic())
 
+    def glance(self) -> dict[str, int]:
+        """Pairs, open, leased, settled, and labelers at work: quick, however many there are."""
+        self._look()
+        with self._lock:
+            return self._floor.glance(now=time.monotonic())
+
     def judged_by(self, labeler: str) -> set[str]:
         """The pairs a labeler has judged, skips too."""
         with self._lock:
@@ -373,7 +379,7 @@ class Desk:
         """Make it durable; what could not be stored is forgotten again."""
         judgment, consensus = recorded.judgment, recorded.consensus
         try:
-            self._writer.append(judgment, [consensus] if consensus else [])
+            self.writer.append(judgment, [consensus] if consensus else [])
         except BaseException:
             with self._lock:
                 self._floor.uncount(judgment, before=recorded.before)

@@ -391,6 +391,11 @@ class Floor:
         gold = sum(map(len, self._gold_ids.values()))
         return self.queue.counts(now=now) | {"gold": gold}
 
+    def glance(self, *, now: float) -> dict[str, int]:
+        """What a scrape counts: pairs, open, leased, settled; and labelers who hold some."""
+        known = {"pairs": len(self.queue), "settled": len(self._settled)}
+        return self.queue.glance(now=now) | known
+
 
 def _shuffle(*parts: object) -> bytes:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()

@@ -50,12 +50,17 @@ def caller(peer: str, forwarded_for: Sequence[str], trusted: Sequence[str]) -> s
     return str(found)
 
 
+def is_trusted(peer: str, trusted: Sequence[str]) -> bool:
+    """Whether the connection comes from one of these addresses."""
+    found = _address(peer)
+    return found is not None and _within(found, [ipaddress.ip_network(one) for one in trusted])
+
+
 def is_https(
     peer: str, scheme: str, forwarded_proto: Sequence[str], trusted: Sequence[str]
 ) -> bool:
     """Whether the browser's connection is encrypted: here, or at a trusted proxy."""
-    found = _address(peer)
-    if found is None or not _within(found, [ipaddress.ip_network(one) for one in trusted]):
+    if not is_trusted(peer, trusted):
         return scheme == "https"
     said = ",".join(forwarded_proto).rsplit(",", 1)[-1].strip().lower()
     return (said or scheme) == "https"

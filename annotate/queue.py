@@ -295,6 +295,19 @@ class PairQueue:
                     self._counts[name] += sign * n
         state.counted = now
 
+    def glance(self, *, now: float) -> dict[str, int]:
+        """Pairs that want a vote, those of them on lease, and people with leases. Never looks at
+        every pair: what it reads are leases.
+        """
+        leased, people = set(), set()
+        for who, pair_ids in self._held.items():
+            for pair_id in pair_ids:
+                if self._states[pair_id].leases.get(who, 0.0) > now:
+                    people.add(who)
+                    leased.add(pair_id)
+        leased &= self._undecided.keys()
+        return {"open": len(self._undecided), "leased": len(leased), "labelers": len(people)}
+
     def _most_votes(self, state: _State) -> int:
         """What a fixed design that can always break a tie would have spent on the pair."""
         config = self._config

@@ -29,6 +29,9 @@ _CURVES = [
     ("Reward margin", "step", {"rewards/margins": "chosen minus rejected"}),
     ("Preferred answer is the more likely one", "step", {"rewards/accuracies": "share of pairs"}),
     ("Chosen answers", "step", {"logps/chosen_per_token": "nats per token"}),
+    ("Score of its answers", "step", {"reward": "reward model's mean"}),
+    ("Distance from the reference", "step", {"kl": "KL, nats per token"}),
+    ("Length of its answers", "step", {"completions/mean_length": "tokens"}),
     ("Entropy", "step", {"entropy": "nats per token"}),
     ("Speed", "report", {"tokens_per_second": "tokens per second"}),
 ]

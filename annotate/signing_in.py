@@ -1,5 +1,6 @@
 """What every way of signing in shares: the cookie, the trail, and a limit on guessing."""
 
+import logging
 import time
 from collections import defaultdict, deque
 from threading import Lock
@@ -13,6 +14,8 @@ from annotate.web_session import COOKIE, Sessions, token_of
 from storage import judgments as judging
 from storage import team
 from storage.store import Store
+
+log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 300.0
 TOO_MANY = "Too many attempts. Wait five minutes, then try again."
@@ -65,7 +68,11 @@ class Door:
 
     def may_try(self, request: Request, name: str) -> bool:
         """Count an attempt; False after too many by this name or from this address."""
-        return self._attempts.begin(name=name, peer=self.caller(request), now=time.monotonic())
+        peer = self.caller(request)
+        may = self._attempts.begin(name=name, peer=peer, now=time.monotonic())
+        if not may:
+            log.warning("too many attempts", extra={"address": peer})  # the name may be a password
+        return may
 
     def failed(self, name: str) -> None:
         """Leave a failed attempt in the trail if somebody has this name."""

@@ -8,6 +8,7 @@ and puts the security headers on every answer.
 
 import re
 import time
+from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotate import accounts
-from annotate.access import MOUNTS, SIGN_IN, Access, access_to
+from annotate.access import MOUNTS, SIGN_IN, Access, access_of, path_of, route_to
 from annotate.tokens import token_labeler
 from storage.judgments import sign_in_versions
 from storage.records import Labeler
@@ -39,7 +40,7 @@ _GRADIO = {
     ),
     "POST": re.compile(r"/gradio_api/run/predict"),
 }
-_FOR_TOKENS = ("/api", "/docs", "/openapi.json")
+_FOR_TOKENS = ("/api", "/docs", "/openapi.json", "/metrics")
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -146,9 +147,10 @@ def is_foreign(headers: Headers) -> bool:
 class Gate:
     """The ASGI middleware in front of everything."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, metrics_token: str = "") -> None:
         self._app = app
         self._sessions = sessions
+        self._metrics_token = metrics_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -171,7 +173,9 @@ class Gate:
 
         headers = Headers(scope=scope)
         bearer = bearer_of(headers)
+        scraper = path == "/metrics" and self._is_scraper(bearer or "")
         by_token = bearer is not None and any(_under(path, prefix) for prefix in _FOR_TOKENS)
+        by_token = by_token and not scraper
         # With a token the cookie counts for nothing, so that nobody acts as two people.
         secret = token_of(headers) if bearer is None else bearer if by_token else None
         labeler: Labeler | None = None
@@ -179,17 +183,33 @@ class Gate:
             fresh, labeler = self._sessions.remembered(secret, is_token=by_token)
             if not fresh:
                 labeler = await run_in_threadpool(self._sessions.labeler, secret, is_token=by_token)
-        scope.setdefault("state", {}).update(labeler=labeler, by_token=by_token)
-        refusal = _refuse(scope, headers, labeler, bearer=bearer is not None, by_token=by_token)
+        route = route_to(scope)
+        scope.setdefault("state", {}).update(
+            labeler=labeler, by_token=by_token, scraper=scraper, route=path_of(route)
+        )
+        access = None if route is None else Access.ANYBODY if scraper else access_of(route)
+        refusal = _refuse(
+            scope, headers, labeler, access, bearer=bearer is not None, by_token=by_token
+        )
         await (refusal or self._app)(scope, receive, send_with_headers)
+
+    def _is_scraper(self, secret: str) -> bool:
+        """Whether this is the token that reads the metrics and nothing else."""
+        known = self._metrics_token.encode()
+        return bool(known) and compare_digest(secret.encode(), known)
 
 
 def _refuse(
-    scope: Scope, headers: Headers, labeler: Labeler | None, *, bearer: bool, by_token: bool
+    scope: Scope,
+    headers: Headers,
+    labeler: Labeler | None,
+    access: Access | None,
+    *,
+    bearer: bool,
+    by_token: bool,
 ) -> Response | None:
     """The answer to a request that may not go on; None lets it pass."""
     path, method = str(scope["path"]), str(scope["method"])
-    access = access_to(scope)
     changes = method not in ("GET", "HEAD", "OPTIONS")
     # Other sites' pages can't send an Authorization header; a cookie goes along by itself.
     if changes and not by_token and is_foreign(headers):

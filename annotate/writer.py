@@ -6,7 +6,8 @@ durable, and not before.
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from storage.errors import PairloopError
@@ -28,6 +29,7 @@ class JudgmentWriter:
     """Group commit: thread-safe, without a thread of its own."""
 
     def __init__(self, store: Store) -> None:
+        self.on_commit: Callable[[float, int], None] = _nobody  # told of seconds and rows stored
         self._store = store
         self._guard = threading.Lock()
         self._commit = threading.Lock()
@@ -47,9 +49,11 @@ class JudgmentWriter:
             raise entry.error
 
     def _write(self, batch: Sequence[_Entry]) -> None:
+        began = time.perf_counter()
         try:
             self._store.append([entry.judgment for entry in batch])
         except BaseException as error:  # noqa: BLE001 - every waiting caller raises it
+            self.on_commit(time.perf_counter() - began, 0)
             if len(batch) == 1 or not isinstance(error, PairloopError):
                 for entry in batch:
                     entry.error, entry.done = error, True
@@ -57,6 +61,7 @@ class JudgmentWriter:
             for entry in batch:  # one bad row must not cost the others theirs
                 self._write([entry])
             return
+        self.on_commit(time.perf_counter() - began, len(batch))
         try:
             self._store.append([row for entry in batch for row in entry.consensus])
         except PairloopError as error:
@@ -64,3 +69,7 @@ class JudgmentWriter:
             log.warning("consensus of %d judgments was not stored: %s", len(batch), error)
         for entry in batch:
             entry.done = True
+
+
+def _nobody(_seconds: float, _rows: int) -> None:
+    """Who is told of commits where nobody counts them."""

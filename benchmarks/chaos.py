@@ -45,10 +45,11 @@ class Sizes:
     stops: int
     loop_kills: int
     engine: bool
+    pairs: int
 
 
-LONG = Sizes(kills=100, power_cuts=20, stops=5, loop_kills=5, engine=True)
-QUICK = Sizes(kills=5, power_cuts=3, stops=1, loop_kills=1, engine=False)
+LONG = Sizes(kills=100, power_cuts=20, stops=5, loop_kills=5, engine=True, pairs=6000)
+QUICK = Sizes(kills=5, power_cuts=3, stops=1, loop_kills=1, engine=False, pairs=1500)
 
 
 def free_port() -> int:
@@ -59,7 +60,7 @@ def free_port() -> int:
 
 @contextmanager
 def at_work(
-    folder: Path, *, seed: int, pairs: int = 4000, **crowd: float
+    folder: Path, *, seed: int, pairs: int = 1500, **crowd: float
 ) -> Iterator[tuple[LabelingServer, Crowd]]:
     """A server with a crowd at work on it; both have gone home after, the crowd first."""
     space = make_workspace(folder, pairs=pairs, labelers=PEOPLE, config="votes_per_pair = 2")
@@ -83,7 +84,7 @@ def found_in(folder: Path, diary: Diary) -> Found:
 def kills(folder: Path, sizes: Sizes, seed: int) -> Found:
     """kill -9 of the labeling server at random moments, while it starts too."""
     chance = random.Random(seed)
-    with at_work(folder, seed=seed, rationale_chars=2000) as (server, crowd):
+    with at_work(folder, seed=seed, pairs=sizes.pairs, rationale_chars=2000) as (server, crowd):
         for n in range(sizes.kills):
             time.sleep(chance.uniform(0.05, 1.5))
             server.kill()
@@ -100,7 +101,7 @@ def kills(folder: Path, sizes: Sizes, seed: int) -> Found:
 def power_cuts(folder: Path, sizes: Sizes, seed: int) -> Found:
     """The files as they are at random moments under load, opened elsewhere."""
     chance, copies = random.Random(seed), []
-    with at_work(folder, seed=seed, rationale_chars=4000) as (server, crowd):
+    with at_work(folder, seed=seed, pairs=sizes.pairs, rationale_chars=4000) as (server, crowd):
         for n in range(sizes.power_cuts):
             time.sleep(chance.uniform(0.1, 1.5))
             copy = folder / "copies" / str(n)
@@ -119,9 +120,9 @@ def power_cuts(folder: Path, sizes: Sizes, seed: int) -> Found:
     return reduce(add, founds)
 
 
-def disk_full(folder: Path, sizes: Sizes, seed: int) -> Found:  # noqa: ARG001 - as the others
+def disk_full(folder: Path, sizes: Sizes, seed: int) -> Found:
     """No room for the log for two seconds, then room again."""
-    with at_work(folder, seed=seed, rationale_chars=2000) as (server, crowd):
+    with at_work(folder, seed=seed, pairs=sizes.pairs, rationale_chars=2000) as (server, crowd):
         time.sleep(1.5)
         log = folder / "pairloop.duckdb.wal"
         before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
@@ -141,7 +142,7 @@ def disk_full(folder: Path, sizes: Sizes, seed: int) -> Found:  # noqa: ARG001 -
 def stops(folder: Path, sizes: Sizes, seed: int) -> Found:
     """SIGTERM under load: answered or refused, and gone within seconds."""
     chance = random.Random(seed)
-    with at_work(folder, seed=seed) as (server, crowd):
+    with at_work(folder, seed=seed, pairs=sizes.pairs) as (server, crowd):
         for _ in range(sizes.stops):
             time.sleep(chance.uniform(0.3, 1.5))
             code, seconds = server.stop()
@@ -154,9 +155,9 @@ def stops(folder: Path, sizes: Sizes, seed: int) -> Found:
     return found_in(folder, crowd.diary)
 
 
-def two_servers(folder: Path, sizes: Sizes, seed: int) -> Found:  # noqa: ARG001 - as the others
+def two_servers(folder: Path, sizes: Sizes, seed: int) -> Found:
     """A second server on the same database is sent away, and the first one goes on."""
-    with at_work(folder, seed=seed) as (_server, crowd):
+    with at_work(folder, seed=seed, pairs=sizes.pairs) as (_server, crowd):
         command = [sys.executable, "-m", "pairloop", "annotate", "--port", "0", "-w", str(folder)]
         second = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert second.returncode == 1, second.stderr

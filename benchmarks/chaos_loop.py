@@ -38,7 +38,7 @@ epochs = 4
 batch_size = 4
 checkpoints = 20
 """
-_WAIT_SECONDS = 300.0
+_WAIT_SECONDS = 1200.0  # on a busy machine
 
 
 def _workspace(folder: Path) -> Workspace:
@@ -49,20 +49,22 @@ def _workspace(folder: Path) -> Workspace:
     return open_workspace(folder)
 
 
-def _begin(
-    folder: Path, *words: str, output: int = subprocess.DEVNULL, **environment: str
-) -> subprocess.Popen[str]:
+def _said(folder: Path) -> str:
+    """What the last command said; a file, since what it left running could hold a pipe open."""
+    return (folder / "said.log").read_text(errors="replace")
+
+
+def _begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "pairloop", *words, "-w", str(folder)]
     settings = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=output, text=True, env=settings
-    )
+    with (folder / "said.log").open("wb") as output:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=output, env=settings)
 
 
 def _finish(folder: Path, *words: str) -> None:
-    child = _begin(folder, *words, output=subprocess.PIPE)
-    _, said = child.communicate(timeout=3 * _WAIT_SECONDS)
-    assert child.returncode == 0, said[-2000:]
+    child = _begin(folder, *words)
+    child.wait(timeout=_WAIT_SECONDS)
+    assert child.returncode == 0, _said(folder)[-2000:]
 
 
 def _answers(space: Workspace) -> set[str]:
@@ -180,17 +182,23 @@ def kill_engine(folder: Path) -> Found:
     space = _workspace(folder)
     words = ("generate", "--engine", "vllm")
     multi = {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
-    child = _begin(folder, *words, output=subprocess.PIPE, **multi)
+    child = _begin(folder, *words, **multi)
     until, engine = time.monotonic() + _WAIT_SECONDS, None
     while child.poll() is None and time.monotonic() < until:
         engine = engine or _engine_of(child.pid)
+        if engine is not None and not Path(f"/proc/{engine}").exists():
+            child.kill()
+            raise SystemExit(f"The engine ended by itself: {_said(folder)[-2000:]}")
         if engine is not None and _answers(space):
             break
-        time.sleep(0.1)
-    assert engine is not None, "no engine process was seen"
+        time.sleep(0.5)
+    assert engine is not None, f"no engine process was seen: {_said(folder)[-2000:]}"
     os.kill(engine, 9)
-    _, said = child.communicate(timeout=_WAIT_SECONDS)
-    told = _answers(space)
+    try:
+        child.wait(timeout=_WAIT_SECONDS)
+    finally:
+        child.kill()
+    said, told = _said(folder), _answers(space)
     assert child.returncode == 1, f"exit code {child.returncode}: {said[-2000:]}"
     assert "The vLLM engine stopped" in said, said[-2000:]
     assert "Traceback" not in said.split("Error: ")[-1], said[-2000:]

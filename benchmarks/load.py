@@ -43,7 +43,7 @@ pairs_per_prompt = 8
 test_share = 0.0
 
 [annotate]
-votes_per_pair = VOTES
+votes_per_pair = 6
 
 [train]
 min_triplets = 5
@@ -54,11 +54,12 @@ LOOK_SECONDS = 5.0
 SAMPLES = 20  # of the server's memory
 
 
-def prepared(folder: Path, *, people: int) -> tuple[Workspace, list[str], str]:
+def prepared(folder: Path, *, people: int, prompts: int) -> tuple[Workspace, list[str], str]:
     """A workspace with sampled pairs; the labelers' cookies and a lead's."""
-    config = CONFIG.replace("VOTES", "10")
-    init_workspace(folder, model=str(MODEL_DIR), config=config)
-    command(folder, "prompts", "add", str(PROMPTS_FILE))
+    init_workspace(folder, model=str(MODEL_DIR), config=CONFIG)
+    some = folder / "prompts.jsonl"
+    some.write_text("".join(PROMPTS_FILE.read_text().splitlines(keepends=True)[:prompts]))
+    command(folder, "prompts", "add", str(some))
     command(folder, "generate")
     space = open_workspace(folder)
     with space.store() as store, store.connected():
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--think", type=float, default=10.0, help="mean seconds per decision")
+    parser.add_argument("--prompts", type=int, default=240, help="of the demo's, eight pairs each")
     parser.add_argument("--no-loop", action="store_true", help="no sampling and training beside")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -195,7 +197,7 @@ def main() -> None:
     seconds = asked.minutes * 60
     with tempfile.TemporaryDirectory(prefix="pairloop-load-") as name:
         folder = Path(name) / "workspace"
-        space, tokens, lead = prepared(folder, people=asked.people)
+        space, tokens, lead = prepared(folder, people=asked.people, prompts=asked.prompts)
         server = LabelingServer(folder, port=free_port())
         with server.running():
             loop = None if asked.no_loop else Loop(folder)

@@ -54,7 +54,7 @@ def loading_failed(model: str, error: BaseException, *, hint: str = "") -> Model
                     "network (and HF_HUB_OFFLINE), or point generate.model at a folder."
                 )
     advice = f"Check generate.model. {hint}".strip()
-    return ModelError(f"{model!r} can't be loaded ({_first_line(error)}). {advice}")
+    return ModelError(f"{model!r} can't be loaded ({first_line(error)}). {advice}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -102,5 +102,6 @@ def prompt_token_ids(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, 
     return tuple(encoded["input_ids"])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines below."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

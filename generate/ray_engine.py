@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from generate.chat import adapter_rank, load_tokenizer
+from generate.chat import adapter_rank, first_line, load_tokenizer
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError
@@ -92,7 +92,7 @@ class RaySampler:
                     if losses >= MOST_LOSSES:
                         raise ModelError(
                             f"{losses} engines of the cluster were lost one after the other, the "
-                            f"last one so: {_first_line(error)} Finished answers are stored; run "
+                            f"last one so: {first_line(error)} Finished answers are stored; run "
                             "this again to go on. If memory ran out, lower "
                             "generate.gpu_memory_utilization or generate.max_tokens."
                         ) from error
@@ -143,7 +143,7 @@ class RaySampler:
         except ray.exceptions.RayActorError as error:
             raise ModelError(
                 f"An engine of the Ray cluster ended while it loaded {self._config.model!r}: "
-                f"{_first_line(error)} If memory ran out, lower "
+                f"{first_line(error)} If memory ran out, lower "
                 "generate.gpu_memory_utilization or generate.ray.actors."
             ) from error
         return engine, context_tokens
@@ -199,7 +199,7 @@ def _connect(address: str | None) -> bool:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
         raise ConfigurationError(
-            f"No Ray cluster answers at {where!r}: {_first_line(error)} Start one with `ray start "
+            f"No Ray cluster answers at {where!r}: {first_line(error)} Start one with `ray start "
             "--head` and join the other machines to it, or correct generate.ray.address."
         ) from error
     return True
@@ -246,9 +246,5 @@ def _told(error: Any) -> ModelError:
             "readable under the same path on every machine.)"
         )
     return ModelError(
-        f"An engine of the Ray cluster failed: {type(cause).__name__}: {_first_line(cause)}"
+        f"An engine of the Ray cluster failed: {type(cause).__name__}: {first_line(cause)}"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -3,18 +3,23 @@
 The only file that imports vllm.
 """
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from generate.chat import adapter_rank, load_tokenizer, loading_failed
+from generate.chat import adapter_rank, first_line, load_tokenizer, loading_failed
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample
 from storage.errors import ModelError
 from storage.records import FinishReason, Sampling
+
+log = logging.getLogger(__name__)
 
 WINDOW = 2  # times the rows of a step in flight: the engine is as busy as with all at once
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these as max_lora_rank only
@@ -54,6 +59,7 @@ class VllmSampler:
                 dtype=config.dtype,
                 enforce_eager=on_cpu,
                 gpu_memory_utilization=memory,
+                max_model_len=-1,  # the model's own, or as much of it as the memory holds
                 # On a CPU vLLM would subtract what this process holds already, test runs' memory
                 # or a notebook's too, and may find nothing left: the cache gets its share outright.
                 kv_cache_memory_bytes=int(memory * _machine_bytes()) if on_cpu else None,
@@ -68,12 +74,23 @@ class VllmSampler:
             raise loading_failed(
                 config.model,
                 error,
-                hint="If memory ran out, set generate.dtype or raise generate.tensor_parallel_size; "
-                "if the GPU is shared, lower generate.gpu_memory_utilization.",
+                hint="If memory ran out: where others use the GPU too, lower "
+                "generate.gpu_memory_utilization; where the weights leave no room beside them, "
+                "raise it, set generate.dtype, or raise generate.tensor_parallel_size.",
             ) from error
+        _say_when_dead(self._llm.llm_engine.engine_core)
         self._adapters = tuple(dict.fromkeys(adapters))
         self.name = f"vllm {vllm.__version__}"
-        self.context_tokens: int | None = int(self._llm.model_config.max_model_len)
+        model = self._llm.model_config
+        self.context_tokens: int | None = int(model.max_model_len)
+        if self.context_tokens < (whole := model.get_and_verify_max_len(-1)):
+            log.warning(
+                "%s reads up to %d tokens, but beside its weights the memory holds %d. For longer "
+                "prompts raise generate.gpu_memory_utilization or generate.tensor_parallel_size.",
+                config.model,
+                whole,
+                self.context_tokens,
+            )
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
         from vllm.inputs import tokens_input
@@ -147,15 +164,36 @@ def _params(sampling: Sampling) -> Any:
     )
 
 
+def _say_when_dead(core: Any) -> None:
+    """Where the engine is a process of its own, its death raises an error.
+
+    vLLM 0.32 goes on waiting for the output of an engine that was killed (SyncMPClient.get_output).
+    """
+    from vllm.v1.engine.core_client import SyncMPClient
+
+    if not isinstance(core, SyncMPClient):
+        return
+    ends = [process.sentinel for process in core.resources.engine_manager.processes]
+
+    def watch() -> None:
+        wait(ends)
+        core.outputs_queue.put(RuntimeError("its process ended"))
+
+    Thread(target=watch, daemon=True, name="watching the engine").start()
+
+
 def _step(engine: Any) -> list[Any]:
     try:
         return list(engine.step())
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        if isinstance(error, EngineDeadError):
+            reason = "its process was killed, or failed for the reason shown above."
         raise ModelError(
-            f"The vLLM engine stopped: {type(error).__name__}: {reason} Finished answers are "
-            "stored; run this again to go on. If memory ran out, lower "
-            "generate.gpu_memory_utilization or generate.max_tokens."
+            f"The vLLM engine stopped: {reason} Finished answers are stored; run this again to go "
+            "on. If memory ran out, lower generate.gpu_memory_utilization or generate.max_tokens."
         ) from error
 
 

@@ -56,6 +56,7 @@ def main() -> None:
         "vllm",
         "gradio",
         "asyncio",
+        "pairloop.audit",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:

@@ -15,6 +15,7 @@ from pairloop.report import counted, table
 from pairloop.stopping import stopping_on_signals
 from storage.errors import ConfigurationError
 from storage.records import Split
+from train.config import Method
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -36,6 +37,9 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="Look for what breaks training; train nothing.")
     ] = False,
+    method: Annotated[
+        Method | None, typer.Option("--method", help="Instead of train.method in pairloop.toml.")
+    ] = None,
     launch: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +68,7 @@ def train(
     from train import plan as planning
     from train import stage
 
-    space = open_workspace(workspace)
+    space = open_workspace(workspace, method=method)
     if machine_rank:
         _join(space.root, machine_rank)
         return
@@ -72,7 +76,7 @@ def train(
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
-        plan = planning.plan_training(store, config, run_id=uuid4().hex, now=utc_now())
+        plan = planning.plan_training(store, space.root, config, run_id=uuid4().hex, now=utc_now())
         if dry_run:
             _say_plan(plan)
             return
@@ -150,13 +154,15 @@ def _checked(
     from train.plan import gather
     from train.preflight import Light
     from train.prepare import prepare
+    from train.trouble import told_plainly
 
     gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
     checks = gathered.checks()
     if all(c.light is not Light.RED for c in checks):
         if config.launch is None:
-            ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
-            reference, first = ready.reference, dry_step(ready)
+            with told_plainly(config):
+                ready = prepare(gathered.job, tokenizer=gathered.data.tokenizer)
+                reference, first = ready.reference, dry_step(ready)
         else:
             reference, first = look_launched(gathered.job, workspace)
         checks += model_checks(gathered.job, reference, first)
@@ -167,9 +173,9 @@ def _checked(
 
 
 def _say_plan(plan: "Plan") -> None:
-    training, heldout = (len(plan.built.of(s)) for s in (Split.TRAIN, Split.VALIDATION))
+    heldout = len(plan.built.of(Split.VALIDATION))
     print(
-        f"Round {plan.next_round}: {training} triplets to train on, {heldout} held out, "
+        f"Round {plan.next_round}: {plan.learns_from} to train on, {heldout} held out, "
         + (f"{len(plan.built.unpaired)} pairs alike, " if plan.built.unpaired else "")
         + (f"{len(plan.edits)} edited answers, " if plan.edits else "")
         + f"left out: {counted(plan.built.drops)}. Next: pairloop train --check, or pairloop train"
@@ -229,12 +235,12 @@ def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
     print(f"Left out: {counted(result.drops)}.")
     if result.policy is None:
         print(
-            f"Trained a reward model on {result.triplets} triplets to {result.folder}; it is right "
+            f"Trained a reward model on {result.learned_from} to {result.folder}; it is right "
             f"in {accuracy_text} of {result.heldout} held-out pairs. The policy is as it was."
         )
         return
     print(
-        f"Trained round {result.round} on {result.triplets} triplets to {result.folder}; "
+        f"Trained round {result.round} on {result.learned_from} to {result.folder}; "
         f"held-out preference accuracy {accuracy_text} of {result.heldout}. "
         "Next: pairloop generate, or pairloop evaluate"
     )

@@ -1,12 +1,12 @@
 """`pairloop annotate`: the labeling pages, until stopped."""
 
+import logging
 import os
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FrameType
 
 import uvicorn
 
@@ -19,6 +19,8 @@ from annotate.round_watch import RoundWatch
 from annotate.rounds import RoundRunner, command_of
 from annotate.stopping import Stopping
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
+from pairloop.logs import configure
+from pairloop.opening import LastWords, starting
 from pairloop.stopping import stopping_on_signals
 from pairloop.workspace import Workspace
 from storage import team
@@ -27,20 +29,10 @@ from storage.judgments import labelers
 from storage.records import LabelerKind, Role
 from storage.store import Store
 
+log = logging.getLogger(__name__)
+
 FIRST_ADMIN = "admin"
 STOP_SECONDS = 5  # for requests under way; open pages keep a stream that never ends by itself
-
-
-class _Server(uvicorn.Server):
-    """Takes no new work from the signal on, and answers what is under way."""
-
-    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stopping.begin()
-        super().handle_exit(sig, frame)
 
 
 def serve(
@@ -56,9 +48,10 @@ def serve(
     ready is called with the address and the links (by labeler) once the port is bound; without it
     they are printed.
     """
+    configure(space.log)
     listener = _listen(config.host, config.port)
     config = config.model_copy(update={"port": listener.getsockname()[1]})
-    with space.store(hold=True) as store:
+    with starting(listener) as opening, space.store(hold=True) as store:
         names = list(logins)
         people = labelers(store)
         led = any(p.active and p.role is Role.ADMIN for p in people.values())
@@ -92,18 +85,22 @@ def serve(
         )
         address = f"http://{_shown_host(config.host)}:{config.port}"
         links = {name: f"{address}/login/once/{token}" for token, name in tokens.items()}
+        opening.close()  # from here on whoever asks waits a moment for the server itself
         (ready or _print_ready)(address, links)
-        server = _Server(
+        server = LastWords(
             uvicorn.Config(
                 app,
-                log_level="warning",
-                access_log=False,
+                log_config=None,  # its lines go where ours go
+                access_log=False,  # annotate/observe.py has a line for each request
                 proxy_headers=False,
                 timeout_keep_alive=75,  # people think longer than uvicorn's 5 seconds
                 timeout_graceful_shutdown=STOP_SECONDS,
             ),
-            stopping,
+            health=app.state.health,
+            stopping=stopping,
+            drain_seconds=config.drain_seconds,
         )
+        log.info("started")
         try:
             # uvicorn raises the signal again after it has shut down: what follows is still to be done.
             with stopping_on_signals():
@@ -112,18 +109,22 @@ def serve(
             for thread in (retrain, watch, hooks):
                 if thread is not None:
                     thread.close()
-    _tell_of_child(runner)
+    tell_of_child(runner)
+    log.info("stopped")
     print("The labeling pages are closed; all judgments are stored. Next: pairloop status")
 
 
-def _tell_of_child(runner: RoundRunner) -> None:
+def tell_of_child(runner: RoundRunner) -> None:
     """A run outlives the pages that started it; whoever stops them is told so."""
     child = runner.state()
     if child.running:
-        print(
-            f"`{command_of(child.verb)}` (process {child.pid}) goes on without the pages; "
-            f"`kill -INT {child.pid}` stops it at its next good moment. Its log: logs/{child.log}",
-            file=sys.stderr,
+        log.warning(
+            "`%s` (process %d) goes on without the pages; `kill -INT %d` stops it at its next good "
+            "moment. Its log: logs/%s",
+            command_of(child.verb),
+            child.pid,
+            child.pid,
+            child.log,
         )
 
 
@@ -188,4 +189,5 @@ def _print_ready(address: str, links: dict[str, str]) -> None:
     print(f"Labeling pages: {address}", flush=True)
     for name, link in links.items():
         print(f"Sign in once as {name}: {link}", flush=True)
-    print("Stop with Ctrl-C.", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():  # else it is a log, and each line of it an event
+        print("Stop with Ctrl-C.", file=sys.stderr, flush=True)

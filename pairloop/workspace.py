@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotate.config import AnnotateConfig, Retrain
 from generate.config import GenerateConfig
+from pairloop.logs import LogConfig
 from storage.config import check_sections, read_toml, section
 from storage.errors import ConfigurationError
-from train.config import TrainConfig
+from train.config import Method, TrainConfig, settings_of
 
 if TYPE_CHECKING:
     from storage.store import Store
 
+log = logging.getLogger(__name__)
+
 CONFIG_FILE = "pairloop.toml"
 DATABASE = "pairloop.duckdb"
-SECTIONS = ("generate", "annotate", "train", "retrain")
+SECTIONS = ("generate", "annotate", "train", "retrain", "log")
 
 TEMPLATE = """\
 # A pairloop workspace. Every key that is not here has its default; see docs/configuration.md.
@@ -59,6 +64,7 @@ class Workspace:
     annotate: AnnotateConfig
     train: TrainConfig
     retrain: Retrain
+    log: LogConfig
 
     def store(self, *, hold: bool = False) -> Store:
         """The database; hold=True keeps the file and serves it (the labeling server)."""
@@ -73,11 +79,19 @@ class Workspace:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def open_workspace(root: Path) -> Workspace:
-    """Read and check pairloop.toml; raises WorkspaceError or ConfigurationError."""
+def open_workspace(root: Path, *, method: Method | None = None) -> Workspace:
+    """Read and check pairloop.toml; raises WorkspaceError or ConfigurationError.
+
+    method: instead of train.method; keys of [train] that are only other methods' are left out, and
+    told.
+    """
     path = root / CONFIG_FILE
     data = read_toml(path)
     check_sections(path, data, known=SECTIONS)
+    if method is not None and isinstance(given := data.get("train", {}), Mapping):
+        data["train"], others = settings_of(method, given)
+        if others:
+            log.warning("[train] %s: not of %s, left out", ", ".join(others), method.value)
     generate = section(path, data, "generate", GenerateConfig)
     if generate.validation_share + generate.test_share >= 1:
         raise ConfigurationError(
@@ -93,6 +107,7 @@ def open_workspace(root: Path) -> Workspace:
         annotate=section(path, data, "annotate", AnnotateConfig),
         train=section(path, data, "train", TrainConfig),
         retrain=section(path, data, "retrain", Retrain),
+        log=section(path, data, "log", LogConfig),
     )
 
 

@@ -58,7 +58,8 @@ def check_log(database: Path) -> None:
                     break
                 at = end
             file.seek(at)
-            if _COMMIT.search(file.read()):  # in an entry cut short there would be none
+            rest = file.read(size - at)  # not what was written since its size was asked for
+            if _COMMIT.search(rest):  # in an entry cut short there would be none
                 raise _damaged(database, at, "whole entries follow one that seems cut short")
     except FileNotFoundError:
         return

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,6 +122,26 @@ def runs(store: Store) -> list[RunState]:
             )
         )
     return found
+
+
+class RunTally:
+    """How many runs there are, by kind and status; read anew only when a command appended something."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: dict[str, object] = {}
+        self._states: list[RunState] = []
+
+    def counts(self) -> Counter[tuple[RunKind, RunStatus]]:
+        (rows,) = self._store.query("run_rows")
+        if rows != self._rows:
+            self._states, self._rows = runs(self._store), rows
+        return Counter((state.run.kind, _status_now(state)) for state in self._states)
+
+
+def _status_now(state: RunState) -> RunStatus:
+    gone = state.status is RunStatus.RUNNING and not process_alive(state.run.pid)
+    return RunStatus.STOPPED if gone else state.status
 
 
 def run_events(store: Store, run_id: str) -> list[RunEvent]:

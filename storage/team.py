@@ -1,5 +1,6 @@
 """Reading what steers the labeling team's work, and its trail."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from storage.team_records import (
     PasswordReset,
     Setting,
 )
+
+_audit = logging.getLogger("pairloop.audit")  # at level info; quiet in commands that end
 
 
 def gold_by_pair(store: Store) -> dict[str, Gold]:
@@ -85,7 +88,7 @@ def team_versions(store: Store) -> tuple[int, ...]:
 
 
 def note(store: Store, *, actor: str, action: str, subject: str = "", detail: str = "") -> None:
-    """Append to the activity trail."""
+    """Append to the activity trail; the log gets it too, without the detail."""
     store.append(
         [
             Activity(
@@ -98,6 +101,7 @@ def note(store: Store, *, actor: str, action: str, subject: str = "", detail: st
             )
         ]
     )
+    _audit.info("audit", extra={"actor": actor, "action": action, "subject": subject})
 
 
 def pairs_by_tag(store: Store, tags: Sequence[str]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What the tests need beyond Python: a browser, vLLM, Ray. Missing ones are skipped and named, unless
+"""What the tests need beyond Python: a browser, nginx, vLLM, Ray. Missing ones are skipped and named, unless
 PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
 
 import os
@@ -32,13 +32,15 @@ def _missing(need: str) -> str:
         return "Ray is not installed (pip install 'pairloop[ray]')"
     if need == "browser" and not any(map(shutil.which, BROWSERS)):
         return "no Chromium was found (make browser)"
+    if need == "nginx" and not shutil.which("nginx"):
+        return "nginx was not found (make nginx)"
     return ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
     for item in items:
-        for need in ("vllm", "ray", "browser"):
+        for need in ("vllm", "ray", "browser", "nginx"):
             reason = _missing(need) if need in item.keywords else ""
             if reason and need in required:
                 raise pytest.UsageError(f"{item.nodeid} must run here, but {reason}.")

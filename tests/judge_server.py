@@ -2,14 +2,11 @@
 
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
+from serving import listening
 
 LAST = '{{"verdict": "{}"}}'
 
@@ -63,18 +60,5 @@ def judge_server(script: Script):
         asked.append(found)
         return script(found)
 
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", asked
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
+    with listening(app, lifespan="off") as address:
+        yield f"{address}/v1", asked

@@ -1,14 +1,11 @@
 """A real OpenAI-compatible server on loopback that answers, and misbehaves, as scripted."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
+from serving import listening
 
 MODEL = "the-model"
 
@@ -86,18 +83,5 @@ def model_server(script: Script):
         script.headers.append(dict(request.headers))
         return script.chat(body)
 
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
+    with listening(app, lifespan="off") as address:
+        yield f"{address}/v1"

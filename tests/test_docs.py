@@ -8,7 +8,8 @@ import pytest
 
 from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig, RayCluster, Server
-from train.config import TrainConfig
+from pairloop.logs import LogConfig
+from train.config import Launch, TrainConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,7 +56,9 @@ def test_every_command_and_link_in_the_docs_exists(page):
         ("### [annotate.oidc]", Oidc),
         ("### [[annotate.webhooks]]", Webhook),
         ("## [train]", TrainConfig),
+        ("### [train.launch]", Launch),
         ("## [retrain]", Retrain),
+        ("## [log]", LogConfig),
     ],
 )
 def test_every_key_is_in_the_configuration_page_and_no_other(section, model):

@@ -22,7 +22,12 @@ HEAVY = {
     "duckdb": {"storage/embedded.py", "storage/quack.py"},
     "vllm": {"generate/vllm_engine.py"},
     "ray": {"generate/ray_engine.py"},
-    "trl": {"train/exact_trainer.py", "train/trl_methods.py", "train/handoff_verify.py"},
+    "trl": {
+        "train/exact_trainer.py",
+        "train/trl_methods.py",
+        "train/rlhf.py",
+        "train/handoff_verify.py",
+    },
     "peft": {"train/weights.py", "generate/transformers_engine.py"},
     "gradio": {f"annotate/{file.name}" for file in (ROOT / "annotate").glob("*.py")},
 }

@@ -1,17 +1,13 @@
 """The labeling server over one filled store, and clients that are signed in."""
 
-import socket
 import sys
-import threading
-import time
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import httpx
-import uvicorn
 from factories import PASSWORD, fill_store, open_store
 from fastapi.testclient import TestClient
+from serving import wait_for
 
 from annotate.app import create_app
 from annotate.config import AnnotateConfig
@@ -60,32 +56,10 @@ class Server:
         return create_token(self.store, name, label="test")
 
 
-@contextmanager
-def listening(app, port: int = 0):
-    """Serve an app with uvicorn, over real HTTP; gives its address."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(128)
-    settings = uvicorn.Config(
-        app, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=20)
-        listener.close()
-        assert not thread.is_alive()
-
-
 def sign_in(address: str, name: str, password: str = PASSWORD) -> httpx.Client:
     """A browser that is signed in; behind a trusted proxy, each has an address of its own."""
-    seen_from = {"X-Forwarded-For": f"10.0.{next(_ADDRESSES) // 250}.{next(_ADDRESSES) % 250 + 1}"}
+    number = next(_ADDRESSES)
+    seen_from = {"X-Forwarded-For": f"10.0.{number // 250}.{number % 250 + 1}"}
     client = httpx.Client(base_url=address, headers=seen_from, follow_redirects=False, timeout=30)
     answer = client.post("/login", data={"name": name, "password": password})
     assert answer.status_code == 303, answer.text
@@ -112,10 +86,3 @@ def finished(folder: Path, code: str, *, verb: Verb = "train") -> RoundRunner:
     runner.start(verb)
     wait_for(lambda: not runner.state().running)
     return runner
-
-
-def wait_for(true, seconds=15.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)

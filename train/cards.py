@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.records import Policy
+from train.triplets import counted_ties
 
 CARD = """---
 base_model: {base_model}
@@ -18,7 +19,7 @@ by pairloop.
 | | |
 | --- | --- |
 | trained from | policy `{parent_policy}` (round {previous}) |
-| triplets | {triplets} ({heldout} more held out) |
+| learned from | {learned} ({heldout} pairs held out) |
 | pairs left out | {drops} |
 | held-out preference accuracy | {accuracy} |
 | loss, first and last step | {losses} |
@@ -42,7 +43,7 @@ def model_card(report: dict[str, Any]) -> str:
         round=report["round"],
         previous=report["round"] - 1,
         parent_policy=report["parent_policy"],
-        triplets=report["triplets"],
+        learned=_learned(report),
         heldout=report["heldout"],
         drops=", ".join(f"{n} {reason}" for reason, n in report["drops"].items()) or "none",
         accuracy="no validation pairs" if accuracy is None else f"{accuracy:.3f}",
@@ -55,6 +56,15 @@ def model_card(report: dict[str, Any]) -> str:
         if scores_only
         else f"Policy of round {report['round']}",
         reference=report["reference"]["policy"] or "none, this method has none",
+    )
+
+
+def _learned(report: dict[str, Any]) -> str:
+    model = report["reward_model"]
+    if model is not None:
+        return f"{report['prompts']} prompts, its answers scored by `rewards/{model['name']}`"
+    return f"{report['triplets']} triplets" + (
+        f", {counted_ties(n)}" if (n := report["ties"]) else ""
     )
 
 
@@ -113,7 +123,7 @@ def policy_card(
 
 
 def loss_plot(report: dict[str, Any], path: Path) -> None:
-    """Loss and reward margin over the steps, as a PNG."""
+    """Loss and reward margin, or a reward model's score, over the steps, as a PNG."""
     from matplotlib.figure import Figure
 
     history = report["history"]
@@ -121,7 +131,10 @@ def loss_plot(report: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(steps, [row["loss"] for row in history])
-    left.set(title="Loss", xlabel="step", ylim=(0, None))
-    right.plot(steps, [row.get("rewards/margins", float("nan")) for row in history])
-    right.set(title="Reward margin (chosen - rejected)", xlabel="step")
+    pairs = report["reward_model"] is None
+    left.set(title="Loss", xlabel="step", ylim=(0, None) if pairs else None)
+    name = "rewards/margins" if pairs else "reward"
+    right.plot(steps, [row.get(name, float("nan")) for row in history])
+    words = "Reward margin (chosen - rejected)" if pairs else "Reward model's score of its answers"
+    right.set(title=words, xlabel="step")
     figure.savefig(path, dpi=120)

@@ -9,6 +9,7 @@ from train.checks_pairs import (
     method,
     nearly_identical,
     on_policy,
+    processes,
     rows,
     settings,
     split_leak,
@@ -44,6 +45,7 @@ CHECKS: tuple[Callable[[Data], Check], ...] = (
     one_labeler,
     on_policy,
     settings,
+    processes,
 )
 
 

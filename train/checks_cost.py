@@ -20,11 +20,16 @@ def cost(job: Job, first: DryStep) -> Check:
         parts.append(
             f"{hours * machines * job.config.price_per_hour:.2f} at {job.config.price_per_hour:g} an hour"
         )
-    return Check(name="cost", light=Light.GREEN, count=len(job.examples), finding=", ".join(parts))
+    return Check(name="cost", light=Light.GREEN, count=job.rows, finding=", ".join(parts))
 
 
 def hours_of(job: Job, first: DryStep) -> float:
-    """How long all processes together will take for the steps, from the dry step's seconds per token."""
+    """How long all processes together will take for the steps, from the dry step's seconds per token
+    or answer.
+    """
+    if job.asked:
+        answers = job.rows * job.config.num_generations
+        return job.config.epochs * answers * first.seconds * BACKWARD_SHARE / first.tokens / 3600
     sides = 1 if job.config.method is Method.SFT else 2
     tokens = sum(len(ids) for e in job.examples for ids in e.sequences()[:sides])
     tokens += sum(s.length for s in job.singles)

@@ -5,8 +5,9 @@ from collections import Counter
 from rapidfuzz.distance import Levenshtein
 
 from storage.prompts import normalised
-from train.config import EXPERIMENTAL, Method
+from train.config import EXPERIMENTAL, WEIGHED, Method
 from train.preflight import Check, Data, Light, check_of
+from train.triplets import counted_ties
 from train.usual import steps_of, unusual
 
 NEAR = 0.05  # token edits per token below which two answers are nearly the same
@@ -14,10 +15,14 @@ NEAR = 0.05  # token edits per token below which two answers are nearly the same
 
 def method(data: Data) -> Check:
     """What is made of the pairs, and what is new about it."""
-    chosen, extra, singles = data.config.method, len(data.extra), len(data.singles)
+    chosen, singles = data.config.method, len(data.singles)
+    edited, ties = sum(e.edited for e in data.extra), sum(e.even for e in data.extra)
     found = f"{chosen.value} of {len(data.train)} pairs"
-    found += f", {extra} more with an edited answer" if extra else ""
+    found += f", {edited} more with an edited answer" if edited else ""
+    found += f", {counted_ties(ties)} with probability 0.5" if ties else ""
     found += f", {singles} answers of ties and both-bad pairs" if singles else ""
+    weighed = chosen in WEIGHED and data.config.pair_weights
+    found += ", weighed by how sure the votes are" if weighed else "; every pair counts alike"
     new = chosen in EXPERIMENTAL
     return Check(
         name="method",
@@ -101,11 +106,29 @@ def on_policy(data: Data) -> Check:
     )
 
 
+def processes(data: Data) -> Check:
+    """How the rows are divided; processes take equal shares, so the last step may be filled up."""
+    config = data.config
+    twice = -_rows(data) % (config.processes * config.at_once)
+    finding = f"{config.processes} processes, each {config.at_once} at once"
+    return Check(
+        name="processes",
+        light=Light.GREEN,
+        count=twice if config.launch else 0,
+        finding=f"{finding}; {twice} rows are taken a second time to fill an epoch's last step"
+        if config.launch
+        else "one process",
+    )
+
+
+def _rows(data: Data) -> int:
+    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
+    return 2 * pairs + singles if data.config.method is Method.KTO else pairs
+
+
 def settings(data: Data) -> Check:
     """Learning rate, beta and steps against what such training usually needs."""
-    pairs, singles = len(data.train) + len(data.extra), len(data.singles)
-    rows = 2 * pairs + singles if data.config.method is Method.KTO else pairs
-    steps = steps_of(data.config, rows)
+    steps = steps_of(data.config, _rows(data))
     wrong = unusual(data.config, steps=steps)
     return Check(
         name="settings",

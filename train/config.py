@@ -18,17 +18,22 @@ class Method(StrEnum):
     REWARD = "reward"  # a model that scores answers, not a policy
     SIMPO = "simpo"
     ORPO = "orpo"
+    GRPO = "grpo"  # answers of its own, scored by a reward model
+    RLOO = "rloo"
 
 
 EXPERIMENTAL = (Method.SIMPO, Method.ORPO)  # in trl.experimental
-WITH_REFERENCE = (Method.DPO, Method.KTO)
+RLHF = (Method.GRPO, Method.RLOO)  # learn from a reward model, not from the pairs themselves
+WITH_REFERENCE = (Method.DPO, Method.KTO, *RLHF)
+WEIGHED = (Method.DPO, Method.KTO, Method.REWARD, Method.SIMPO)  # pairs may count unlike
 
 
 class Ties(StrEnum):
-    """What KTO makes of the answers of a tie."""
+    """What is made of a tie."""
 
     LEAVE_OUT = "leave_out"
-    DESIRABLE = "desirable"  # where people call a tie between two good answers
+    DESIRABLE = "desirable"  # kto: where people call a tie between two good answers
+    SOFT = "soft"  # dpo: a pair whose answers are better with probability 0.5 each
 
 
 class BothBad(StrEnum):
@@ -48,6 +53,11 @@ class Loss(StrEnum):
     HINGE = "hinge"
     APO_ZERO = "apo_zero"
     APO_DOWN = "apo_down"
+
+
+# Of a pair labeled 0.5 these losses pull the margin to 0. The others pull nowhere (apo_zero; hinge
+# up to a margin of 1) or push both answers down (apo_down).
+EVEN = (Loss.SIGMOID, Loss.SIGMOID_NORM, Loss.IPO, Loss.ROBUST)
 
 
 class Tuning(StrEnum):
@@ -96,23 +106,37 @@ SHIPPED = ("ddp", "fsdp", "deepspeed-zero2", "deepspeed-zero3")  # train/launch_
 PREVIOUS, SFT = "previous", "sft"  # references by name; anything else is a policy id or round-N
 
 
-SIMPO_BETA = 2.0
+# SimPO's is of another size: 2 to 10 (Meng et al. 2024, table 8). GRPO's: Shao et al. 2024, section
+# 4.2; RLOO's is TRL's.
+_BETAS = {Method.SIMPO: 2.0, Method.GRPO: 0.04, Method.RLOO: 0.05}
 
 _ONLY: dict[str, tuple[Method, ...]] = {
     "loss": (Method.DPO,),
     "flip_rate": (Method.DPO,),
     "soft_labels": (Method.DPO,),
-    "pair_weights": (Method.DPO,),
+    "pair_weights": WEIGHED,
     "sft_weight": (Method.DPO,),
     "reference": WITH_REFERENCE,
     "beta": (*WITH_REFERENCE, Method.SIMPO, Method.ORPO),
-    "ties": (Method.KTO,),
+    "edits": tuple(m for m in Method if m not in RLHF),
+    "launch": tuple(m for m in Method if m not in RLHF),
+    "ties": (Method.DPO, Method.KTO),
     "both_bad": (Method.KTO,),
     "desirable_weight": (Method.KTO,),
     "undesirable_weight": (Method.KTO,),
     "simpo_gamma": (Method.SIMPO,),
     "strength_margin": (Method.REWARD,),
+    "num_generations": RLHF,
+    "max_completion_length": RLHF,
+    "temperature": RLHF,
 }
+
+
+def settings_of(method: Method, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """[train] as it would read for a method: what stays, and the keys left out, of other methods."""
+    others = sorted(name for name in given if method not in _ONLY.get(name, Method))
+    kept = {name: value for name, value in given.items() if name not in others}
+    return kept | {"method": method.value}, others
 
 
 class TrainConfig(BaseModel):
@@ -122,7 +146,7 @@ class TrainConfig(BaseModel):
 
     method: Method = Method.DPO
     loss: Loss = Loss.SIGMOID
-    beta: Annotated[float, Field(gt=0)] = 0.1
+    beta: Annotated[float, Field(gt=0)] = 0.1  # simpo, grpo and rloo have defaults of their own
     flip_rate: Annotated[float | None, Field(ge=0, le=MAX_FLIP_RATE)] = (
         None  # of votes, for the robust loss; None: as measured in this project
     )
@@ -132,19 +156,22 @@ class TrainConfig(BaseModel):
         0.0  # of the chosen answers' own loss, added to DPO's
     )
     edits: bool = False  # edited > chosen > rejected, where a labeler edited the winner
-    ties: Ties = Ties.LEAVE_OUT  # for kto
+    ties: Ties = Ties.LEAVE_OUT  # for dpo and kto
     both_bad: BothBad = BothBad.LEAVE_OUT  # for kto
     desirable_weight: Annotated[float | None, Field(gt=0)] = None  # for kto; None: balanced
     undesirable_weight: Annotated[float | None, Field(gt=0)] = None  # for kto; None: balanced
     simpo_gamma: Annotated[float, Field(ge=0)] = 1.0  # target margin, in units of the loss
     strength_margin: bool = True  # reward: clearer preferences are set further apart
+    num_generations: Annotated[int, Field(ge=2)] = 8  # answers to a prompt, compared among them
+    max_completion_length: Annotated[int, Field(ge=1)] = 512  # tokens of an answer
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # that the answers are sampled at
     tuning: Tuning = Tuning.LORA
     start: Start = Start.CONTINUE
     reference: str = PREVIOUS
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # LoRA on a model of billions
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Annotated[int, Field(ge=1)] = 32  # pairs (kto: answers) per optimizer step
-    device_batch_size: Annotated[int, Field(ge=1)] = 8  # pairs (kto: answers) at once
+    batch_size: Annotated[int, Field(ge=1)] = 32  # pairs (kto, grpo, rloo: answers) per step
+    device_batch_size: Annotated[int, Field(ge=1)] = 8  # the same, at once
     group_by_length: bool = True  # pairs of like length share a batch: less padding
     max_length: Annotated[int, Field(ge=2)] = 2048  # tokens of prompt and answer; longer is refused
     lora_rank: Annotated[int, Field(ge=1, le=64)] = 16
@@ -174,9 +201,10 @@ class TrainConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _usual(cls, given: Any) -> Any:
-        """SimPO's beta is of another size: 2 to 10 (Meng et al. 2024, table 8)."""
-        if isinstance(given, Mapping) and given.get("method") == Method.SIMPO:
-            return {"beta": SIMPO_BETA} | dict(given)
+        """A beta of the method's own size."""
+        method = given.get("method") if isinstance(given, Mapping) else None
+        if isinstance(method, str) and method in _BETAS:
+            return {"beta": _BETAS[Method(method)]} | dict(given)
         return given
 
     @model_validator(mode="after")
@@ -203,6 +231,32 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 'tuning = "qlora" keeps the base model in four bits, which only launch.config = '
                 f'"ddp" can: set that, or tuning = "lora" with "{self.launch.config}"'
+            )
+        if (self.method, self.ties) in ((Method.DPO, Ties.DESIRABLE), (Method.KTO, Ties.SOFT)):
+            raise ValueError(
+                f'ties = "{self.ties.value}" is not of method = "{self.method.value}": set "soft" '
+                'for "dpo", "desirable" for "kto", or take ties out'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ties_can_be_soft(self) -> "TrainConfig":
+        if self.ties is Ties.SOFT and self.loss not in EVEN:
+            those = ", ".join(f'"{loss.value}"' for loss in EVEN)
+            raise ValueError(
+                f'loss = "{self.loss.value}" learns nothing right from a tie: of a pair labeled 0.5 '
+                f"it pulls neither answer, or pushes both down. Set loss to one of {those}, or take "
+                'ties = "soft" out'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> "TrainConfig":
+        if self.method in RLHF and self.batch_size % self.num_generations:
+            raise ValueError(
+                f"a step takes batch_size = {self.batch_size} answers, which cannot be divided into "
+                f"groups of num_generations = {self.num_generations}: set batch_size to a multiple "
+                "of it"
             )
         return self
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.config import Method, TrainConfig
+from train.config import RLHF, Method, TrainConfig
 from train.examples import Example
 from train.prepare import Prepared
 from train.ranks import sharded
@@ -22,8 +22,10 @@ class DryStep:
 
     expected_*: by formula where policy and reference are equal, else from log-probabilities that
     were worked out apart from the trainer. margin: None where the method has no reference.
-    peak_bytes: of the GPU, 0 without one. Where the model will be sharded there is no backward pass:
-    before training every process still holds all of it, and seconds are three forward passes'.
+    others: name, figure and what it should be. tokens: trained; of methods that write answers
+    themselves, the number of answers. peak_bytes: of the GPU, 0 without one. Where the model will be
+    sharded there is no backward pass: before training every process still holds all of it, and
+    seconds are three forward passes'.
     """
 
     loss: float
@@ -34,6 +36,7 @@ class DryStep:
     tokens: int
     peak_bytes: int
     tolerance: float = TOLERANCE
+    others: tuple[tuple[str, float, float], ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -41,6 +44,7 @@ class DryStep:
         figures = [(self.loss, self.expected_loss)]
         if self.margin is not None and self.expected_margin is not None:
             figures.append((self.margin, self.expected_margin))
+        figures += [(found, expected) for _, found, expected in self.others]
         return all(
             abs(found - expected) <= self.tolerance * max(1.0, abs(expected))
             for found, expected in figures
@@ -48,7 +52,9 @@ class DryStep:
 
 
 def dry_step(ready: Prepared) -> DryStep:
-    """Forward and backward on the longest pairs; the gradients are dropped."""
+    """Forward and backward on the longest pairs or prompts; the gradients are dropped."""
+    if ready.job.config.method in RLHF:
+        return _rlhf(ready)
     if ready.job.config.method is not Method.DPO or ready.reference is None:
         return _other(ready)
     import torch
@@ -117,6 +123,52 @@ def _other(ready: Prepared) -> DryStep:
     )
 
 
+def _rlhf(ready: Prepared) -> DryStep:
+    """Answers to the longest prompts, scored, and the loss of as many as the device takes."""
+    import torch
+
+    from train.rlhf import apart
+
+    job, config, trainer = ready.job, ready.job.config, ready.trainer
+    many = max(1, config.at_once // config.num_generations)
+    longest = sorted((a.prompt_ids for a in job.asked), key=lambda ids: -len(ids))[:many]
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    batch = trainer.try_generation(longest)
+    written = time.perf_counter()
+    tried = trainer.try_loss(batch)
+    answers = len(tried.sequences)
+    steps = answers / min(tried.part, answers)
+    seconds = written - began + steps * (time.perf_counter() - written)
+    peak_bytes = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    known = apart(
+        trainer,
+        tried,
+        reference=job.reference,
+        policy=job.policy,
+        config=config,
+        dtype=getattr(torch, ready.dtype),
+    )
+    size = config.num_generations
+    groups = [tried.advantages[i : i + size] for i in range(0, answers, size)]
+    return DryStep(
+        loss=tried.loss,
+        expected_loss=known.loss,
+        margin=None,
+        expected_margin=None,
+        seconds=seconds,
+        tokens=answers,
+        peak_bytes=peak_bytes,
+        tolerance=TOLERANCE if ready.dtype == "float32" else TOLERANCE_BF16,
+        others=(
+            ("KL to the reference", tried.kl, known.kl),
+            ("largest error of a score", known.score_error, 0.0),
+            ("largest sum of a group's advantages", max(abs(sum(g)) for g in groups), 0.0),
+        ),
+    )
+
+
 def _seconds(began: float) -> float:
     """Of forward and backward; a backward pass takes two forward ones."""
     return (time.perf_counter() - began) * (3 if sharded() else 1)
@@ -168,9 +220,10 @@ def _expected(
 def wrong_start(first: DryStep) -> str:
     """What to say where the dry step does not hold."""
     if first.margin is None or first.expected_margin is None:
+        others = "".join(f", {name} {a:.4f} (should be {b:.4f})" for name, a, b in first.others)
         return (
             f"Before the first step the loss is {first.loss:.4f}, and {first.expected_loss:.4f} "
-            "worked out apart from the trainer. Check that the adapter belongs to the base model, "
+            f"worked out apart from the trainer{others}. Check that the adapter belongs to the base model, "
             "that neither was changed since, and that the installed trl is one this version knows."
         )
     return (

@@ -1,5 +1,5 @@
 """TRL's DPOTrainer on exact token ids, with given reference log-probabilities, weights and soft
-labels, none of which it has itself (trl issue 5613). Only this file and trl_methods.py import trl.
+labels, none of which it has itself (trl issue 5613). This file, trl_methods.py and rlhf.py import trl.
 
 It keeps TRL's loop, checkpoints, accelerate and PEFT handling and its fused LM head; what it
 replaces is the data preparation (there is nothing to prepare) and the loss. With weights and
@@ -7,7 +7,8 @@ probabilities of 1 it computes what DPOTrainer computes: tests/train/test_exact_
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
 from train.config import Loss, TrainConfig, Tuning
-from train.examples import Example
+from train.examples import Example, relative_weights
 from train.losses import PER_TOKEN, pair_losses
 from train.order import Order
 from train.reference import Reference
@@ -28,7 +29,6 @@ _SCALARS = ("weight", "probability")
 
 def dataset_of(examples: Sequence[Example], reference: Reference) -> Dataset:
     """Rows of ids and numbers; the weights are scaled to a mean of 1."""
-    mean = sum(e.weight for e in examples) / len(examples)
     return Dataset.from_dict(
         {
             "prompt_ids": [list(e.prompt_ids) for e in examples],
@@ -36,7 +36,7 @@ def dataset_of(examples: Sequence[Example], reference: Reference) -> Dataset:
             "rejected_ids": [list(e.rejected_ids) for e in examples],
             "ref_chosen_logps": reference.chosen,
             "ref_rejected_logps": reference.rejected,
-            "weight": [e.weight / mean for e in examples],
+            "weight": relative_weights(examples),
             "probability": [e.probability for e in examples],
             "length": [e.length for e in examples],
         }
@@ -87,6 +87,21 @@ def shared_arguments(
 def fuse_head(model: Any) -> None:
     """Let a model give log-probabilities without logits, as the trainer's own does."""
     add_fused_lm_head(model)
+
+
+@contextmanager
+def at_temperature_1(model: Any, config: TrainConfig) -> Iterator[None]:
+    """Log-probabilities as the model has them, where a trainer's head divides by a temperature."""
+    if config.temperature == 1.0:
+        yield
+        return
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    before = inner.forward
+    fuse_head(inner)
+    try:
+        yield
+    finally:
+        inner.forward = before
 
 
 class ExactCollator(DataCollatorForPreference):  # type: ignore[misc]

@@ -24,7 +24,7 @@ class Example:
     sampled: the sampler's log-probabilities (nats) of both answers under the policy they were
     sampled from, and that policy's id; None where they are not known or of two policies.
     margin: how far a reward model should set them apart. edited: whether a person wrote the chosen
-    answer from one of the pair's.
+    answer from one of the pair's. even: whether people called it a tie, so neither was chosen.
     """
 
     pair_id: str
@@ -36,6 +36,7 @@ class Example:
     sampled: tuple[str, float, float] | None = None
     margin: float = 0.0
     edited: bool = False
+    even: bool = False
 
     @property
     def length(self) -> int:
@@ -49,12 +50,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Single:
-    """One answer by itself, and whether it is wanted."""
+    """One answer by itself, and whether it is wanted. weight: relative to the other answers."""
 
     pair_id: str
     prompt_ids: tuple[int, ...]
     answer_ids: tuple[int, ...]
     desirable: bool
+    weight: float = 1.0
 
     @property
     def length(self) -> int:
@@ -137,6 +139,12 @@ def singles_of(unpaired: Sequence[Unpaired], texts: Texts, tokenizer: Any) -> li
                 )
             )
     return found
+
+
+def relative_weights(weighed: Sequence[Example | Single]) -> list[float]:
+    """The weights, scaled to a mean of 1: so that they do not change the learning rate."""
+    mean = sum(w.weight for w in weighed) / len(weighed)
+    return [w.weight / mean for w in weighed]
 
 
 def _sampled(chosen: Response, rejected: Response) -> tuple[str, float, float] | None:

@@ -7,6 +7,8 @@ reward  -log s(-margin): every score is 0; log 2 without a margin (Touvron et al
 simpo   -log s(b (c - j) - gamma), c and j log p per token (Meng et al. 2024, eq. 6)
 orpo    -log p per token of prompt and chosen answer, less b log s(log odds ratio)
         (Hong et al. 2024, eq. 6 and 7)
+
+Of kto, reward and simpo each row's loss is multiplied by its weight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,18 +35,24 @@ def expected_loss(
             logp_B, tokens_B = _logps(rows, score, "input_ids", "labels")
             return float(-logp_B.sum() / tokens_B.sum())
         case Method.REWARD:
-            return float(-logsigmoid(-torch.tensor([float(r["margin"]) for r in rows])).mean())
+            margin_B = torch.tensor([float(r["margin"]) for r in rows])
+            return float(-(_weights(rows) * logsigmoid(-margin_B)).mean())
         case Method.SIMPO:
             c_B, j_B = _sides(rows, score)
-            return float(-logsigmoid(config.beta * (c_B - j_B) - config.simpo_gamma).mean())
+            margin_B = config.beta * (c_B - j_B) - config.simpo_gamma
+            return float(-(_weights(rows) * logsigmoid(margin_B)).mean())
         case Method.ORPO:
             c_B, j_B = _sides(rows, score)
             odds_B = (c_B - j_B) - (torch.log1p(-c_B.exp()) - torch.log1p(-j_B.exp()))
             whole = [tuple(r["chosen_input_ids"]) for r in rows]
             own = -sum(score([(ids, 1) for ids in whole])) / sum(len(ids) - 1 for ids in whole)
             return float(own - config.beta * logsigmoid(odds_B).mean())
-        case Method.DPO:
-            raise AssertionError("DPO's is in train/dry_step.py")
+        case Method.DPO | Method.GRPO | Method.RLOO:
+            raise AssertionError("those are in train/dry_step.py and train/rlhf.py")
+
+
+def _weights(rows: Sequence[Row]) -> Tensor:
+    return torch.tensor([float(r["weight"]) for r in rows])
 
 
 def _sides(rows: Sequence[Row], score: Score) -> tuple[Tensor, Tensor]:
@@ -79,4 +87,4 @@ def _kto(
     kl = ratios[1].mean().clamp(min=0)
     wanted_B = torch.tensor([bool(r["label"]) for r in rows])
     losses_B = 1 - torch.sigmoid(config.beta * (ratios[0] - kl) * torch.where(wanted_B, 1, -1))
-    return float((losses_B * torch.where(wanted_B, *weights)).mean())
+    return float((_weights(rows) * losses_B * torch.where(wanted_B, *weights)).mean())

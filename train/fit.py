@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ from train.rewards import (
     rewards_per_token,
 )
 from train.samples import PROMPTS, Sampled, answers
+from train.trouble import told_plainly
+from train.weights import ADAPTER
 
 log = logging.getLogger(__name__)
-
-ADAPTER = "adapter_model.safetensors"
 
 OnLog = Callable[[int, int, Mapping[str, float]], None]  # step, steps, finite metrics
 
@@ -64,8 +64,16 @@ def fit(
     """Train and write weights and tokenizer to `out`; resumes from a checkpoint in job.work.
 
     tokenizer: of the policy, where it is loaded already. Where stopping() says so, a checkpoint is kept and KeyboardInterrupt raised. Raises ModelError
-    when the loss is no number or the policy does not start where the reference says.
+    when the loss is no number, the policy does not start where the reference says, or memory or
+    disk ran out.
     """
+    with told_plainly(job.config):
+        return _fit(job, out, on_log, stopping, tokenizer)
+
+
+def _fit(
+    job: Job, out: Path, on_log: OnLog, stopping: Callable[[], bool], tokenizer: Any
+) -> Trained:
     from transformers import TrainerCallback
 
     ready = prepare(job, tokenizer=tokenizer)
@@ -141,15 +149,23 @@ def renamed(metrics: Mapping[str, float], method: Method) -> dict[str, float]:
 
 
 def _rewards(ready: Prepared) -> tuple[list[Reward], list[Reward]]:
-    """Of the pairs trained on, without edits, and of those held out."""
+    """Of the pairs trained on, without edits and ties, and of those held out."""
+    from train.exact_trainer import at_temperature_1
+
     job, model = ready.job, ready.trainer.model
-    trained, heldout = [e for e in job.examples if not e.edited], job.heldout
+    trained = [e for e in job.examples if not e.edited and not e.even]
+    heldout = job.heldout
     if job.config.method is Method.REWARD:
         return (
             rewards_by_model(trained, model, pad_id=ready.pad_id),
             rewards_by_model(heldout, model, pad_id=ready.pad_id),
         )
-    score, n, beta = scorer(model, pad_id=ready.pad_id), len(job.examples), job.config.beta
+    n, beta = len(job.examples), job.config.beta
+
+    def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
+        with at_temperature_1(model, job.config):
+            return scorer(model, pad_id=ready.pad_id)(wanted)
+
     if ready.reference is None:
         scale = 1.0 if job.config.method is Method.SFT else beta
         return (

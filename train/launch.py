@@ -37,6 +37,7 @@ NOTE = Path("policies", ".launch.json")  # what machine 0 has begun; touched whi
 POLL_SECONDS = 0.2
 GONE_SECONDS = 300.0  # without a touch of the note; longer than a network folder's cache
 TERM_SECONDS = 30.0
+_KILLED = re.compile(r"exitcode: -(\d+)\) local_rank: (\d+)")  # as torch's launcher tells of one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,30 +229,29 @@ def _why(folder: Path, said: Path, processes: int) -> PairloopError:
         json.loads(file.read_text(encoding="utf-8")) | {"rank": file.stem.removeprefix("failed-")}
         for file in folder.glob("failed-*.json")
     ]
-    again = "Checkpoints are kept: run the same command again to go on from the last one."
-    if told:
-        first = min(told, key=lambda one: one["at"])
-        kind = getattr(errors, first["kind"], None) if first["kind"] else None
-        if kind is not None:
-            return kind(first["message"])  # type: ignore[no-any-return]
-        return ModelError(
-            f"Training process {first['rank']} of {processes} failed: {first['message'][:500]}. "
-            f"{again} What the processes said: {said}"
-        )
-    killed = re.findall(
-        r"exitcode\s*: -(\d+)\)? local_rank: (\d+)", said.read_text(errors="replace")
+    again = (
+        "Checkpoints are kept: run the same command again to go on from the last one. What the "
+        f"processes said: {said}"
     )
+    first = min(told, key=lambda one: one["at"], default=None)
+    if first is not None and first["kind"]:
+        return getattr(errors, first["kind"])(first["message"])  # type: ignore[no-any-return]
+    words = said.read_text(encoding="utf-8", errors="replace")
+    killed = [(int(n), rank) for n, rank in _KILLED.findall(words) if int(n) != signal.SIGTERM]
     if killed:
-        number, rank = int(killed[0][0]), killed[0][1]
+        number, rank = killed[0]
         name = signal.Signals(number).name
         hint = ", as the kernel does when memory runs out" if number == signal.SIGKILL else ""
         return ModelError(
             f"Training process {rank} of {processes} on this machine was killed ({name}{hint}). "
-            f"{again} What the processes said: {said}"
+            f"{again}"
         )
-    return ModelError(
-        f"The training processes ended without a word. {again} What they said before: {said}"
-    )
+    if first is not None:
+        return ModelError(
+            f"Training process {first['rank']} of {processes} failed: {first['message'][:500]}. "
+            f"{again}"
+        )
+    return ModelError(f"The training processes ended without a word. {again}")
 
 
 def _touched(note: Path) -> float:

@@ -106,9 +106,12 @@ def _look(folder: Path) -> None:
     from train.job_files import write_looked
     from train.prepare import prepare
     from train.ranks import rank
+    from train.trouble import told_plainly
 
-    ready = prepare(_job(folder))
-    looked = ready.reference, dry_step(ready)
+    job = _job(folder)
+    with told_plainly(job.config):
+        ready = prepare(job)
+        looked = ready.reference, dry_step(ready)
     if rank() == 0:
         write_looked(folder, looked)
 

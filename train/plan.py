@@ -1,31 +1,53 @@
 """What a training run would do: the newest policy's settled pairs, gathered and looked over."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from storage.errors import NotReadyError
 from storage.judgments import by_people, votes
-from storage.pairs import consensus_by_pair, pairs_of_round
+from storage.pairs import consensus_by_pair, pairs, pairs_of_round
 from storage.policies import find_policy, newest_policy
 from storage.prompts import prompts
 from storage.records import Pair, Policy, Purpose, Split, content_id
+from storage.responses import responses_of
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
+from train.asked import Choice, asked_of, checks_of, choose
 from train.check import data_checks
-from train.config import MAX_FLIP_RATE, PREVIOUS, BothBad, Loss, Method, Ties, TrainConfig
+from train.checks_adapter import adapter
+from train.config import (
+    MAX_FLIP_RATE,
+    PREVIOUS,
+    RLHF,
+    WEIGHED,
+    BothBad,
+    Loss,
+    Method,
+    Ties,
+    TrainConfig,
+)
 from train.examples import Example, edited_examples, examples_of, singles_of
 from train.judgments_used import edits_of, margins_of
 from train.preflight import Check, Data, Light
 from train.prepare import Job
+from train.reward_model import RewardModel, check_of, newest_reward_model, refuse_other_tokens
 from train.rows import texts_of
-from train.triplets import Built, Drop, build_triplets
-from train.weights import Weights, tokenizer_of
+from train.triplets import Built, Drop, build_triplets, counted_ties
+from train.weights import ScorerWeights, Weights, tokenizer_of
 
-_ELSEWHERE = {"launch": {"main_address"}}  # may be another on every day
+# Settings that change nothing of what is learned: a run goes on from its checkpoints with another.
+_ELSEWHERE = {
+    "launch": {"main_address", "machines"},
+    "price_per_hour": True,
+    "checkpoints": True,
+    "gradient_checkpointing": True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +63,7 @@ class Plan:
     votes: (
         pa.Table | None
     )  # storage.judgments.votes of training pairs, where they were read already
+    rlhf: "Rlhf | None" = None  # what GRPO and RLOO learn from instead of triplets
 
     @property
     def next_round(self) -> int:
@@ -49,6 +72,28 @@ class Plan:
     def work(self, workspace: Path) -> Path:
         """Where its checkpoints are kept until it is published."""
         return workspace / "policies" / f".work-{self.fingerprint[:16]}"
+
+    @property
+    def lineage(self) -> dict[str, object]:
+        """What a run's record names beside its settings."""
+        return {} if self.rlhf is None else {"reward_model": self.rlhf.reward_model.as_json()}
+
+    @property
+    def learns_from(self) -> str:
+        """In words: how many triplets, or prompts and whose scores."""
+        if self.rlhf is not None:
+            asked = len(self.rlhf.choice.prompts)
+            return f"{asked} prompts scored by rewards/{self.rlhf.reward_model.name}"
+        ties = f" and {counted_ties(n)}" if (n := len(self.built.even)) else ""
+        return f"{len(self.built.of(Split.TRAIN))} triplets{ties}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rlhf:
+    """The prompts that the policy answers, and what scores its answers."""
+
+    choice: Choice
+    reward_model: RewardModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,23 +104,30 @@ class Gathered:
     job: Job
     data: Data
     reference: Policy
+    prompt_checks: Sequence[Check] = ()  # where prompts are trained on, not triplets
 
     def checks(self) -> list[Check]:
         """Those that need no model."""
-        return data_checks(self.data)
+        checks = [*self.prompt_checks] if self.job.asked else data_checks(self.data)
+        return [*checks, adapter(self.job)]
 
 
-def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: datetime) -> Plan:
-    """Triplets of the newest policy's own pairs; raises NotReadyError when too few are settled."""
+def plan_training(
+    store: Store, workspace: Path, config: TrainConfig, *, run_id: str, now: datetime
+) -> Plan:
+    """Triplets of the newest policy's own pairs, or prompts and the newest reward model.
+
+    Raises NotReadyError when too few pairs are settled, or there is no reward model.
+    """
     policy = newest_policy(store)
     if policy is None:
         raise NotReadyError(
             "There is nothing to train on: no policy has answered prompts yet. "
             "Begin with `pairloop generate`."
         )
-    pairs = pairs_of_round(store, policy.round, purpose=Purpose.TRAIN)
+    formed = pairs_of_round(store, policy.round, purpose=Purpose.TRAIN)
     built = build_triplets(
-        pairs,
+        formed,
         consensus_by_pair(store),
         {p.id: p for p in prompts(store)},
         run_id=run_id,
@@ -83,10 +135,13 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         models=model_votes(store),
         judge_votes=config.judge_votes,
         alike=_alike(config),
+        soft_ties=config.ties is Ties.SOFT,
     )
+    if config.method in RLHF:
+        return _plan_rlhf(store, workspace, config, policy=policy, built=built, run_id=run_id)
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
-        total = len(built.triplets) + built.drops.total() + len(built.unpaired)
+        total = len(built.triplets) + built.drops.total() + len(built.unpaired) + len(built.even)
         because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
         heldout = len(built.of(Split.VALIDATION))
         raise NotReadyError(
@@ -96,13 +151,19 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
             "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "
             "annotate.votes_per_pair in pairloop.toml."
         )
-    edits = edits_of(remarks_of_people(store), pairs, built.of(Split.TRAIN)) if config.edits else {}
+    edits = (
+        edits_of(remarks_of_people(store), formed, built.of(Split.TRAIN)) if config.edits else {}
+    )
     given = votes(store, purposes=[Purpose.TRAIN]) if config.method is Method.REWARD else None
-    margins = {} if given is None else _margins(given, pairs, built)
+    margins = {} if given is None else _margins(given, formed, built)
     facts = [
         policy.id,
-        config.model_dump(mode="json", exclude=_ELSEWHERE),
-        sorted([t.pair_id, t.chosen, t.split.value] for t in built.triplets),
+        config.model_dump(mode="json", exclude=_elsewhere(config)),
+        sorted(
+            [t.pair_id, t.chosen, t.split.value, *_counted(t.weight, t.probability, config)]
+            for t in built.triplets
+        ),
+        sorted(t.pair_id for t in built.even),
         sorted([u.pair_id, u.desirable] for u in built.unpaired),
         edits,
         margins,
@@ -111,11 +172,60 @@ def plan_training(store: Store, config: TrainConfig, *, run_id: str, now: dateti
         run_id=run_id,
         policy=policy,
         built=built,
-        fingerprint=content_id("f2", facts).split(":")[1],
+        fingerprint=_fingerprint(facts),
         edits=edits,
         margins=margins,
         votes=given,
     )
+
+
+def _elsewhere(config: TrainConfig) -> dict[str, Any]:
+    """KTO's divergence is estimated within what a device takes at once; the others do not care."""
+    return _ELSEWHERE | ({} if config.method is Method.KTO else {"device_batch_size": True})
+
+
+def _plan_rlhf(
+    store: Store, workspace: Path, config: TrainConfig, *, policy: Policy, built: Built, run_id: str
+) -> Plan:
+    """Held-out pairs are kept, to see the policy by; the others are the reward model's."""
+    choice = choose(prompts(store), pairs(store))
+    if not choice.prompts:
+        raise NotReadyError(
+            "There is no training prompt to answer: "
+            + ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in choice.left_out.items())
+            + ". Add prompts with `pairloop prompts add`."
+        )
+    model = newest_reward_model(store, workspace)
+    held, scored = built.of(Split.VALIDATION), len(built.of(Split.TRAIN))
+    drops = built.drops + Counter({Drop.SCORED: scored})
+    facts = [
+        policy.id,
+        config.model_dump(mode="json"),
+        sorted(p.id for p in choice.prompts),
+        model.name,
+        model.weights_hash,
+        sorted(t.pair_id for t in held),
+    ]
+    return Plan(
+        run_id=run_id,
+        policy=policy,
+        built=Built(triplets=held, drops=drops),
+        fingerprint=_fingerprint(facts),
+        edits={},
+        margins={},
+        votes=None,
+        rlhf=Rlhf(choice=choice, reward_model=model),
+    )
+
+
+def _fingerprint(facts: Sequence[object]) -> str:
+    return content_id("f3", facts).split(":")[1]
+
+
+def _counted(weight: float, probability: float, config: TrainConfig) -> tuple[float, float]:
+    """As the settings let a pair count. A vote that changes neither begins no new training."""
+    weighed = config.pair_weights and config.method in WEIGHED
+    return weight if weighed else 1.0, probability if config.soft_labels else 1.0
 
 
 def _alike(config: TrainConfig) -> dict[Drop, bool]:
@@ -143,7 +253,7 @@ def gather(
     """
     triplets, held = (plan.built.of(s) for s in (Split.TRAIN, Split.VALIDATION))
     unpaired = [u for u in plan.built.unpaired if u.split is Split.TRAIN]
-    texts = texts_of(store, plan.built.triplets, unpaired)
+    texts = texts_of(store, [*plan.built.triplets, *plan.built.even], unpaired)
     weights, reference = weights_of(workspace, plan.policy), reference_of(store, plan, config)
     tokenizer = tokenizer_of(weights)
     given = plan.votes if plan.votes is not None else votes(store, purposes=[Purpose.TRAIN])
@@ -151,8 +261,10 @@ def gather(
         replace(e, margin=plan.margins.get(e.pair_id, 0.0))
         for e in _weighed(examples_of(triplets, texts, tokenizer), config)
     ]
+    even = [replace(e, even=True) for e in examples_of(plan.built.even, texts, tokenizer)]
+    edited = edited_examples(triplets, examples, plan.edits, texts, tokenizer)
     job = Job(
-        examples=examples + edited_examples(triplets, examples, plan.edits, texts, tokenizer),
+        examples=[*examples, *edited, *even],
         heldout=examples_of(held, texts, tokenizer),
         policy=weights,
         reference=weights_of(workspace, reference),
@@ -161,6 +273,8 @@ def gather(
         cache=workspace / "cache" / "reference",
         work=plan.work(workspace),
         singles=singles_of(unpaired, texts, tokenizer),
+        asked=() if plan.rlhf is None else asked_of(plan.rlhf.choice.prompts, tokenizer),
+        scorer=None if plan.rlhf is None else _scorer_of(workspace, plan.rlhf, tokenizer),
     )
     data = Data(
         triplets=triplets,
@@ -174,7 +288,31 @@ def gather(
         tokenizer=tokenizer,
         config=config,
     )
-    return Gathered(workspace=workspace, job=job, data=data, reference=reference)
+    checked = () if plan.rlhf is None else _prompt_checks(store, plan, plan.rlhf, job)
+    return Gathered(
+        workspace=workspace, job=job, data=data, reference=reference, prompt_checks=checked
+    )
+
+
+def _scorer_of(workspace: Path, rlhf: Rlhf, tokenizer: Any) -> ScorerWeights:
+    model = rlhf.reward_model
+    whole = workspace / model.base_model
+    base_model = str(whole) if whole.is_dir() else model.base_model
+    base = Weights(policy_id=model.name, base_model=base_model, adapter=None)
+    refuse_other_tokens(model, tokenizer_of(base), tokenizer)
+    return ScorerWeights(base_model=base_model, folder=model.folder(workspace))
+
+
+def _prompt_checks(store: Store, plan: Plan, rlhf: Rlhf, job: Job) -> list[Check]:
+    read = {
+        r.prompt_id: r.prompt_token_ids
+        for r in responses_of(store, plan.policy.id)
+        if r.prompt_token_ids
+    }
+    return [
+        *checks_of(job.asked, rlhf.choice, job.config, read=read),
+        check_of(rlhf.reward_model, newest_round=plan.policy.round),
+    ]
 
 
 def refuse_red(checks: Sequence[Check]) -> None:
@@ -204,14 +342,11 @@ def reference_of(store: Store, plan: Plan, config: TrainConfig) -> Policy:
 
 def _weighed(examples: Sequence[Example], config: TrainConfig) -> list[Example]:
     """With the weights and probabilities that the settings ask for."""
-    return [
-        replace(
-            e,
-            weight=e.weight if config.pair_weights else 1.0,
-            probability=e.probability if config.soft_labels else 1.0,
-        )
-        for e in examples
-    ]
+    found = []
+    for e in examples:
+        weight, probability = _counted(e.weight, e.probability, config)
+        found.append(replace(e, weight=weight, probability=probability))
+    return found
 
 
 def measures_flips(config: TrainConfig) -> bool:

@@ -52,7 +52,7 @@ class Data:
     votes: pa.Table  # storage.judgments.votes of people
     tokenizer: Any
     config: TrainConfig
-    extra: Sequence[Example] = ()  # edited answers over the pair's own
+    extra: Sequence[Example] = ()  # edited answers over the pair's own, and ties
     singles: Sequence[Single] = ()  # answers of ties and both-bad pairs
 
     def pairs(self) -> Iterator[tuple[Triplet, Example, Response, Response]]:

@@ -1,16 +1,26 @@
 """From examples to a trainer that is ready for its first step."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage.errors import ModelError, NotReadyError
-from train.config import WITH_REFERENCE, Method, TrainConfig, Tuning
+from train.asked import Asked, filled_up
+from train.config import RLHF, WITH_REFERENCE, Method, TrainConfig, Tuning
 from train.examples import Example, Single
 from train.reference import Reference, reference_logps, scorer
-from train.weights import Weights, as_reference, open_model, open_scorer, tokenizer_of
+from train.weights import (
+    ScorerWeights,
+    Weights,
+    as_reference,
+    open_model,
+    open_reward_model,
+    open_scorer,
+    tokenizer_of,
+)
 
 BF16_BYTES = 2
 
@@ -25,6 +35,7 @@ class Job:
 
     flip_rate: how often a vote is wrong, for the robust loss. cache: folder of reference
     log-probabilities. work: checkpoints, to resume from. singles: answers without a pair, for KTO.
+    asked, scorer: the prompts that the policy answers and the reward model, for GRPO and RLOO.
     """
 
     examples: Sequence[Example]
@@ -36,6 +47,13 @@ class Job:
     cache: Path
     work: Path
     singles: Sequence[Single] = ()
+    asked: Sequence[Asked] = ()
+    scorer: ScorerWeights | None = None
+
+    @property
+    def rows(self) -> int:
+        """That the trainer should hold, of every method but KTO."""
+        return len(filled_up(self.asked, self.config)) if self.asked else len(self.examples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +85,18 @@ def prepare(job: Job, *, tokenizer: Any = None) -> Prepared:
     dtype = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
     tokenizer = tokenizer_of(job.policy) if tokenizer is None else tokenizer
     named = {"tokenizer": tokenizer, "dtype": dtype}
-    trainer, answers = _dpo(job, **named) if config.method is Method.DPO else _other(job, **named)
-    rows = len(answers) if config.method is Method.KTO else len(job.examples)
+    match config.method:
+        case Method.DPO:
+            trainer, answers = _dpo(job, **named)
+        case Method.GRPO | Method.RLOO:
+            trainer, answers = _rlhf(job, **named)
+        case _:
+            trainer, answers = _other(job, **named)
+    rows = len(answers) if config.method is Method.KTO else job.rows
     if len(trainer.train_dataset) != rows:
         raise ModelError(f"The trainer has {len(trainer.train_dataset)} rows of {rows}. Report it.")
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
-    if "ref" in getattr(trainer.model, "peft_config", {}):
+    if "ref" in getattr(trainer.model, "peft_config", {}) and config.method not in RLHF:
         trainer.model.delete_adapter("ref")  # TRL's copy; ours is a column of numbers
     found = None
     if config.method in WITH_REFERENCE:
@@ -81,7 +105,7 @@ def prepare(job: Job, *, tokenizer: Any = None) -> Prepared:
             from train.exact_trainer import dataset_of
 
             trainer.train_dataset = dataset_of(job.examples, found.part(0, len(job.examples)))
-        else:
+        elif config.method is Method.KTO:
             from train.trl_methods import kto_rows
 
             known = _reference(job, [e for _, e in answers], trainer, **named)
@@ -137,13 +161,38 @@ def _other(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Sin
     return trainer_of(setup, job.examples, answers), answers
 
 
+def _rlhf(job: Job, *, tokenizer: Any, dtype: Any) -> tuple[Any, list[tuple[Single, Example]]]:
+    with warnings.catch_warnings():  # the trainers import vLLM where it is installed; none uses it
+        warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+        from train.rlhf import hold_near, rlhf_trainer
+    from train.trl_methods import Setup
+
+    assert job.scorer is not None, "a plan for GRPO or RLOO names its reward model"
+    model, peft_config = open_model(job.policy, job.config, dtype)
+    setup = Setup(
+        config=job.config,
+        model=model,
+        peft_config=peft_config,
+        tokenizer=tokenizer,
+        work=job.work,
+        bf16=dtype.itemsize == BF16_BYTES,
+    )
+    scorer = open_reward_model(job.scorer, pad_id=tokenizer.pad_token_id, dtype=dtype)
+    trainer = rlhf_trainer(setup, job.asked, scorer)
+    hold_near(trainer, job.reference, job.policy, job.config, dtype)
+    return trainer, []
+
+
 def _reference(
     job: Job, examples: Sequence[Example], trainer: Any, *, tokenizer: Any, dtype: Any
 ) -> Reference:
+    from train.exact_trainer import at_temperature_1
+
     config = job.config
 
     def score(wanted: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
-        with as_reference(trainer.model, job.reference, job.policy, config, dtype) as seen:
+        shown = as_reference(trainer.model, job.reference, job.policy, config, dtype)
+        with at_temperature_1(trainer.model, config), shown as seen:
             return scorer(seen, pad_id=tokenizer.pad_token_id)(wanted)
 
     name = f"{job.reference.policy_id.replace(':', '-')}-{str(dtype).removeprefix('torch.')}"

@@ -138,7 +138,7 @@ def scorer(model: Any, *, pad_id: int, tokens_per_batch: int = 8192) -> Score:
         model.eval()
         found = [0.0] * len(wanted)
         order = sorted(range(len(wanted)), key=lambda i: -len(wanted[i][0]))
-        mine = _batches(order[rank() :: world()], wanted, tokens_per_batch)
+        mine = batches(order[rank() :: world()], wanted, tokens_per_batch)
         with torch.inference_mode():
             for i in range(most(len(mine))):
                 # A sharded model answers only where all processes ask: those that are done ask
@@ -176,7 +176,7 @@ def _sums(rows: Sequence[tuple[tuple[int, ...], int]], model: Any, pad_id: int) 
     return found
 
 
-def _batches(
+def batches(
     order: Sequence[int], wanted: Sequence[tuple[tuple[int, ...], int]], tokens: int
 ) -> list[list[int]]:
     """Places in order, longest first, as many at once as fit into so many padded tokens."""

@@ -36,7 +36,7 @@ def report_html(report: Mapping[str, Any], found: Findings) -> str:
         f"<h1>{_title(report)}</h1>",
         _verdict(found.verdict),
         _facts(report),
-        "<h2>Training</h2>" + _curves(report["history"]),
+        "<h2>Training</h2>" + _curves(report),
         "<h2>Held-out pairs</h2>" + _histogram(found.heldout) + _slices(slices),
         "<h2>Labels worth a second look</h2>" + _doubtful(found),
         "<h2>Before and after</h2>" + _samples(found.samples),
@@ -72,7 +72,9 @@ def _facts(report: Mapping[str, Any]) -> str:
             ["trained from", f"{report['parent_policy']} ({report['base_model']})"],
             ["method", f"{report['method']}{loss}"],
             ["reference", held or "none"],
+            *_scored_by(report),
             ["triplets", f"{report['triplets']}, and {report['heldout']} held out"],
+            ["ties, of probability 0.5", str(report["ties"])],
             ["edited answers", f"{len(report['edited'])} above the chosen ones"],
             ["answers of ties and both-bad pairs", alike or "none"],
             ["left out", dropped or "nothing"],
@@ -80,17 +82,39 @@ def _facts(report: Mapping[str, Any]) -> str:
     )
 
 
-def _curves(history: Sequence[Mapping[str, float]]) -> str:
+def _scored_by(report: Mapping[str, Any]) -> list[list[str]]:
+    model = report["reward_model"]
+    if model is None:
+        return []
+    return [
+        ["prompts answered", str(report["prompts"])],
+        ["reward model", f"rewards/{model['name']}, SHA-256 {model['weights_hash']}"],
+    ]
+
+
+_OF_PAIRS = {
+    "loss": "loss",
+    "rewards/margins": "reward margin",
+    "rewards/accuracies": "pairs right",
+    "logps/chosen_per_token": "chosen, nats per token",
+    "entropy": "entropy, nats",
+    "grad_norm": "gradient norm",
+}
+_OF_PROMPTS = {
+    "reward": "reward model's score",
+    "reward_std": "its spread",
+    "kl": "KL to the reference, nats per token",
+    "completions/mean_length": "answer, tokens",
+    "entropy": "entropy, nats",
+    "grad_norm": "gradient norm",
+}
+
+
+def _curves(report: Mapping[str, Any]) -> str:
     from matplotlib.figure import Figure
 
-    names = {
-        "loss": "loss",
-        "rewards/margins": "reward margin",
-        "rewards/accuracies": "pairs right",
-        "logps/chosen_per_token": "chosen, nats per token",
-        "entropy": "entropy, nats",
-        "grad_norm": "gradient norm",
-    }
+    history: Sequence[Mapping[str, float]] = report["history"]
+    names = _OF_PAIRS if report["reward_model"] is None else _OF_PROMPTS
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     for axis, (name, words) in zip(figure.subplots(2, 3).flat, names.items(), strict=True):
         points = [(row["step"], row[name]) for row in history if name in row]

@@ -9,7 +9,9 @@ from typing import Any
 
 from train.examples import Example
 from train.ranks import most, rank, summed, world
-from train.reference import Reference, Score
+from train.reference import Reference, Score, batches
+
+SCORED_TOKENS = 8192  # padded, at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,6 @@ def rewards_per_token(examples: Sequence[Example], score: Score, *, scale: float
 
 def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) -> list[Reward]:
     """What a reward model says of each conversation."""
-    import torch
-
     training = model.training
     model.eval()
     chosen, rejected = [0.0] * len(examples), [0.0] * len(examples)
@@ -67,24 +67,45 @@ def rewards_by_model(examples: Sequence[Example], model: Any, *, pad_id: int) ->
     for i in range(most(len(mine))):
         place = mine[i] if i < len(mine) else 0  # a sharded model answers where all processes ask
         e = examples[place]
-        ids_2_T, mask_2_T = (
-            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
-            for rows, value in (
-                ([torch.tensor(ids) for ids in e.sequences()], pad_id),
-                ([torch.ones(len(ids), dtype=torch.long) for ids in e.sequences()], 0),
-            )
-        )
-        with torch.inference_mode():
-            scores_2_1 = model(
-                input_ids=ids_2_T.to(model.device), attention_mask=mask_2_T.to(model.device)
-            ).logits
+        found = _scores(e.sequences(), model, pad_id)
         if i < len(mine):
-            chosen[place], rejected[place] = scores_2_1.float()[:, 0].tolist()
+            chosen[place], rejected[place] = found
     model.train(training)
     return [
         Reward(pair_id=e.pair_id, chosen=c, rejected=j)
         for e, c, j in zip(examples, summed(chosen), summed(rejected), strict=True)
     ]
+
+
+def scores_by_model(
+    conversations: Sequence[tuple[int, ...]], model: Any, *, pad_id: int
+) -> list[float]:
+    """A reward model's output at the last token of each conversation; in one process."""
+    training = model.training
+    model.eval()
+    found = [0.0] * len(conversations)
+    order = sorted(range(len(conversations)), key=lambda i: -len(conversations[i]))
+    for places in batches(order, [(ids, 0) for ids in conversations], SCORED_TOKENS):
+        rows = [conversations[place] for place in places]
+        for place, score in zip(places, _scores(rows, model, pad_id), strict=True):
+            found[place] = score
+    model.train(training)
+    return found
+
+
+def _scores(rows: Sequence[tuple[int, ...]], model: Any, pad_id: int) -> list[float]:
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    ids = [torch.tensor(row) for row in rows]
+    ids_B_T = pad_sequence(ids, batch_first=True, padding_value=pad_id)
+    mask_B_T = pad_sequence([torch.ones_like(i) for i in ids], batch_first=True)
+    with torch.inference_mode():
+        scores_B_1 = model(
+            input_ids=ids_B_T.to(model.device), attention_mask=mask_B_T.to(model.device)
+        ).logits
+    found: list[float] = scores_B_1.float()[:, 0].tolist()
+    return found
 
 
 def accuracy_of(rewards: Sequence[Reward]) -> float:

@@ -4,7 +4,6 @@ policies/round-N/ appears whole or not at all. A killed run leaves its checkpoin
 policies/.work-<fingerprint>/; the same command on the same data and settings goes on from them.
 """
 
-import hashlib
 import json
 import logging
 import shutil
@@ -18,7 +17,6 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import ModelError
 from storage.records import Policy, Split
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
@@ -32,8 +30,10 @@ from train.preflight import Check
 from train.reference import Reference
 from train.report_html import Findings, report_html
 from train.triplets import Drop
+from train.trouble import told_plainly
 from train.verdict import as_json, verdict_of
 from train.watch import warnings_of
+from train.weights import weights_hash
 
 if TYPE_CHECKING:
     from train.fit import Trained
@@ -50,6 +50,7 @@ class TrainResult:
 
     policy: Policy | None
     round: int
+    learned_from: str  # in words
     triplets: int
     heldout: int
     heldout_accuracy: float
@@ -74,12 +75,12 @@ def train(
     where that is not known; for the loss that measures_flips. stopping: whether to keep a
     checkpoint and stop; then KeyboardInterrupt is raised.
     """
-    plan = plan or plan_training(store, config, run_id=uuid4().hex, now=utc_now())
+    plan = plan or plan_training(store, workspace, config, run_id=uuid4().hex, now=utc_now())
     run = RunLog(
         store,
         RunKind.TRAIN,
         number=plan.next_round,
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json") | plan.lineage,
         run_id=plan.run_id,
     )
     with run.failing():
@@ -90,7 +91,7 @@ def train(
             gathered = gather(store, workspace, plan, config, flip_rate=flip_rate)
             checks = gathered.checks()
             refuse_red(checks)
-            store.append(plan.built.triplets)
+            store.append([*plan.built.triplets, *plan.built.even])
             live = Live(run, on_step)
             report = _fit_and_publish(gathered, plan, live, checks, folder, stopping)
             shutil.rmtree(work, ignore_errors=True)
@@ -100,6 +101,7 @@ def train(
     result = TrainResult(
         policy=policy,
         round=plan.policy.round if policy is None else policy.round,
+        learned_from=plan.learns_from,
         triplets=len(plan.built.of(Split.TRAIN)),
         heldout=len(plan.built.of(Split.VALIDATION)),
         heldout_accuracy=float(str(accuracy)) if accuracy is not None else float("nan"),
@@ -130,7 +132,7 @@ def _fit_and_publish(
     """Train, and move the weights with their report to `folder`; returns the report."""
     job, config = gathered.job, gathered.job.config
     run, pairs = live.run, len(plan.built.of(Split.TRAIN))
-    run.event(f"training on {pairs} triplets, {len(job.heldout)} held out")
+    run.event(f"training on {plan.learns_from}, {len(job.heldout)} pairs held out")
     out = job.work / "result"
     trained = _fit(gathered, out, live, stopping)
     checks = [*checks, *model_checks(job, trained.reference, trained.dry_step)]
@@ -145,6 +147,9 @@ def _fit_and_publish(
         "reference": _reference(gathered, trained.reference),
         "flip_rate": job.flip_rate if config.loss is Loss.ROBUST else None,
         "edited": sorted(plan.edits),
+        "ties": len(plan.built.even),
+        "reward_model": plan.lineage.get("reward_model"),
+        "prompts": len(job.asked),
         "examples": len(job.examples),
         "unpaired": Counter(_kind(s) for s in job.singles),
         "config": config.model_dump(mode="json"),
@@ -168,7 +173,8 @@ def _fit_and_publish(
         texts=gathered.data.texts,
         samples=trained.samples,
     )
-    _publish(out, folder, report, findings)
+    with told_plainly(config):
+        _publish(out, folder, report, findings)
     return report
 
 
@@ -263,22 +269,15 @@ def _kind(single: Single) -> str:
 
 def _register(store: Store, plan: Plan, folder: Path, config: TrainConfig, run_id: str) -> Policy:
     whole = config.tuning is Tuning.FULL
-    files = sorted(folder.glob("model*.safetensors" if whole else "adapter_model.safetensors"))
-    if not files:
-        raise ModelError(f"{folder} has no trained weights; move it away and train again.")
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while block := content.read(1 << 24):
-                digest.update(block)
+    adapter_hash = weights_hash(folder)
     parent, place = plan.policy, f"policies/{folder.name}"
     base_model = place if whole else parent.base_model
     policy = Policy(
-        id=Policy.id_of(base_model=base_model, adapter_hash=digest.hexdigest(), parent=parent.id),
+        id=Policy.id_of(base_model=base_model, adapter_hash=adapter_hash, parent=parent.id),
         round=plan.next_round,
         base_model=base_model,
         adapter=None if whole else place,
-        adapter_hash=digest.hexdigest(),
+        adapter_hash=adapter_hash,
         parent=parent.id,
         method=config.method.value,
         run_id=run_id,

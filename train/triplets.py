@@ -4,12 +4,13 @@ A triplet's weight is 2p - 1, p being the probability that its chosen answer is 
 the label right with probability p, the expected gradient of the DPO loss is exactly 2p - 1 times
 that of a certain label where training starts (policy = reference, margin 0): p (-1/2) + (1 - p) (1/2)
 per unit of margin. Where the votes are even it is 0, and no settled pair's are. Geometric-averaged
-DPO scales the margin by the same factor (Furuta et al. 2024, arXiv 2409.06691).
+DPO scales the margin by the same factor (Furuta et al. 2024, arXiv 2409.06691). A tie that is
+trained on says for certain that neither answer is better: its weight is 1, its probability 0.5.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -45,6 +46,7 @@ class Drop(StrEnum):
     BOTH_BAD = "both_bad"
     NOT_FOR_TRAINING = "not_for_training"  # evaluation, gold and repeat pairs
     TEST_PROMPT = "test_prompt"
+    SCORED = "left_to_the_reward_model"  # whose scores are trained on, not the pair
     IDENTICAL = "identical_answers"  # of two imported models: nothing to learn from
 
 
@@ -61,11 +63,15 @@ class Unpaired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Triplets, answers alike and what was left out, by reason; together they are all the pairs."""
+    """Triplets, answers alike and what was left out, by reason; together they are all the pairs.
+
+    even: ties to train on as pairs of probability 0.5, the pair's first answer as the chosen one.
+    """
 
     triplets: list[Triplet]
     drops: Counter[Drop]
     unpaired: tuple[Unpaired, ...] = ()
+    even: tuple[Triplet, ...] = ()
 
     def of(self, split: Split) -> list[Triplet]:
         return [t for t in self.triplets if t.split is split]
@@ -97,20 +103,28 @@ def build_triplets(
     models: Mapping[str, Mapping[Verdict, int]] | None = None,
     judge_votes: bool = False,
     alike: Mapping[Drop, bool] = MappingProxyType({}),
+    soft_ties: bool = False,
 ) -> Built:
     """Triplets in the order of the pairs; a triplet's split is its prompt's.
 
+    soft_ties: keep ties of training prompts as even triplets; held-out ones show nothing of a policy.
     alike: of ties and both-bad pairs those to keep, and whether their answers are desirable.
     models: models' votes by pair; with judge_votes they stand in where no person judged a pair.
     """
     triplets: list[Triplet] = []
     drops: Counter[Drop] = Counter()
     unpaired: list[Unpaired] = []
+    even: list[Triplet] = []
     for pair in pairs:
         split = prompts[pair.prompt_id].split
         found = standing_of(pair, consensus.get(pair.id), (models or {}).get(pair.id, {}))
         made = _triplet(pair, found, split, judge_votes=judge_votes, run_id=run_id, now=now)
-        if not isinstance(made, Drop):
+        if made is Drop.TIE and found is not None and soft_ties and split is Split.TRAIN:
+            leaning = replace(found, verdict=Verdict.FIRST, probability_first=0.5)
+            tie = _triplet(pair, leaning, split, judge_votes=judge_votes, run_id=run_id, now=now)
+            assert isinstance(tie, Triplet), "a tie that leans to one side is a triplet"
+            even.append(replace(tie, weight=1.0))
+        elif not isinstance(made, Drop):
             triplets.append(made)
         elif made in alike:
             unpaired.append(
@@ -124,12 +138,17 @@ def build_triplets(
             )
         else:
             drops[made] += 1
-    return Built(triplets=triplets, drops=drops, unpaired=tuple(unpaired))
+    return Built(triplets=triplets, drops=drops, unpaired=tuple(unpaired), even=tuple(even))
 
 
 def weight_of(probability: float) -> float:
     """2p - 1: what a label counts that is right with probability p; see the top of this file."""
     return 2 * probability - 1
+
+
+def counted_ties(count: int) -> str:
+    """In words."""
+    return "1 tie" if count == 1 else f"{count} ties"
 
 
 def standing_of(

@@ -1,6 +1,7 @@
 """TRL's other trainers on exact token ids: KTO, SFT, reward, and SimPO and ORPO, which are in
 trl.experimental and may change or go without notice. The trainers are TRL's own; only their
-preparation of texts is left out, since there are none. See exact_trainer.py for DPO.
+preparation of texts is left out, since there are none, and KTO, reward and SimPO get a weight per
+row. With weights of 1 they compute what TRL's do. See exact_trainer.py for DPO, rlhf.py for GRPO.
 """
 
 import random
@@ -9,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
+from torch.nn.functional import logsigmoid
 from trl import KTOConfig, KTOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
+from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from train.config import Method, TrainConfig, Tuning
 from train.exact_trainer import Ordered, fuse_head, shared_arguments
-from train.examples import Example, Single
+from train.examples import Example, Single, relative_weights
 from train.reference import Reference
 
 IGNORED = -100  # a label that is not trained
@@ -26,13 +30,17 @@ IGNORED = -100  # a label that is not trained
 class _AsItIs(Ordered):
     """The rows are ids already: nothing is prepared, and nothing left out."""
 
+    kept: tuple[str, ...] = ()  # columns beside those that TRL knows
     model: Any
     accelerator: Any
     data_collator: Any
     compute_loss: Any
     _prepare_inputs: Any
-    _set_signature_columns_if_needed: Any
     _signature_columns: Any
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        self._signature_columns += [c for c in self.kept if c not in self._signature_columns]
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
         return dataset
@@ -62,29 +70,67 @@ class _AsItIs(Ordered):
         return float(loss.detach())
 
 
-class _WithLength(_AsItIs):
-    """Keeps the column that rows are sorted by."""
+class _Weighed:
+    """A collator's batch with the rows' weights."""
 
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if "length" not in self._signature_columns:
-            self._signature_columns.append("length")
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super().torch_call(examples)  # type: ignore[misc]
+        return batch | {"weight": torch.tensor([e["weight"] for e in examples])}
+
+
+class AnswerCollator(_Weighed, DataCollatorForUnpairedPreference):  # type: ignore[misc]
+    """Of kto_rows."""
+
+
+class ConversationCollator(_Weighed, DataCollatorForPreference):  # type: ignore[misc]
+    """Of reward_rows; it passes by the length."""
 
 
 class ExactKTOTrainer(_AsItIs, KTOTrainer):  # type: ignore[misc]
     """KTO on rows of kto_rows."""
 
+    kept = ("weight",)
 
-class ExactSFTTrainer(_WithLength, SFTTrainer):  # type: ignore[misc]
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *more: Any, **named: Any) -> Any:
+        """TRL multiplies each kind's losses by its weight, which may be one number per answer."""
+        weight_B = inputs["weight"]
+        wanted_B = torch.as_tensor(inputs["label"], dtype=torch.bool, device=weight_B.device)
+        self.desirable_weight = self.args.desirable_weight * weight_B[wanted_B]
+        self.undesirable_weight = self.args.undesirable_weight * weight_B[~wanted_B]
+        rest = {name: value for name, value in inputs.items() if name != "weight"}
+        return super().compute_loss(model, rest, *more, **named)
+
+
+class ExactSFTTrainer(_AsItIs, SFTTrainer):  # type: ignore[misc]
     """SFT on rows of sft_rows."""
 
+    kept = ("length",)
 
-class ExactRewardTrainer(_WithLength, RewardTrainer):  # type: ignore[misc]
-    """A reward model on rows of reward_rows; its collator passes by the length."""
+
+class ExactRewardTrainer(_AsItIs, RewardTrainer):  # type: ignore[misc]
+    """A reward model on rows of reward_rows."""
+
+    kept = ("length", "weight")
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
+        """TRL's metrics and scores; the loss once more, with the pairs' weights."""
+        rest = {name: value for name, value in inputs.items() if name != "weight"}
+        _, outputs = super().compute_loss(model, rest, return_outputs=True)
+        c_B, j_B = outputs.logits.squeeze(-1).chunk(2)
+        return -(inputs["weight"] * logsigmoid(c_B - j_B - inputs["margin"])).mean()
 
 
 class ExactCPOTrainer(_AsItIs, CPOTrainer):  # type: ignore[misc]
     """SimPO on rows of pair_rows."""
+
+    def get_batch_loss_metrics(self, model: Any, batch: dict[str, Any], **named: Any) -> Any:
+        self._weights = batch["weight"]
+        return super().get_batch_loss_metrics(model, batch, **named)
+
+    def cpo_loss(self, *logps_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        losses_B, chosen_B, rejected_B = super().cpo_loss(*logps_B)
+        weight_B = torch.tensor(self._weights, device=losses_B.device)
+        return weight_B * losses_B, chosen_B, rejected_B
 
 
 class ExactORPOTrainer(_AsItIs, ORPOTrainer):  # type: ignore[misc]
@@ -124,13 +170,14 @@ def trainer_of(
         case Method.REWARD:
             return ExactRewardTrainer(
                 args=RewardConfig(max_length=None, **_shared(setup, len(examples))),
+                data_collator=ConversationCollator(pad_token_id=setup.tokenizer.pad_token_id),
                 train_dataset=reward_rows(examples, margins=config.strength_margin),
                 **_model(setup),
             )
         case Method.SIMPO | Method.ORPO:
             return _without_reference(setup, examples)
-        case Method.DPO:
-            raise AssertionError("DPO is train/exact_trainer.py's")
+        case Method.DPO | Method.GRPO | Method.RLOO:
+            raise AssertionError("train/exact_trainer.py's and train/rlhf.py's")
 
 
 def _without_reference(setup: Setup, examples: Sequence[Example]) -> Any:
@@ -164,9 +211,7 @@ def _kto(setup: Setup, answers: Sequence[tuple[Single, Example]]) -> ExactKTOTra
                 config, len(answers), work=setup.work, bf16=setup.bf16, grouped=False
             ),
         ),
-        data_collator=DataCollatorForUnpairedPreference(
-            pad_token_id=setup.tokenizer.pad_token_id, max_length=None
-        ),
+        data_collator=AnswerCollator(pad_token_id=setup.tokenizer.pad_token_id, max_length=None),
         train_dataset=kto_rows(answers, Reference(chosen=unknown, rejected=unknown, source=None)),
         **_model(setup),
     )
@@ -196,7 +241,13 @@ def kto_answers(
     ("rejected"), so that its reference is found like any other.
     """
     paired = [
-        Single(pair_id=e.pair_id, prompt_ids=e.prompt_ids, answer_ids=ids, desirable=desirable)
+        Single(
+            pair_id=e.pair_id,
+            prompt_ids=e.prompt_ids,
+            answer_ids=ids,
+            desirable=desirable,
+            weight=e.weight,
+        )
         for e in examples
         for ids, desirable in ((e.chosen_ids, True), (e.rejected_ids, False))
     ]
@@ -226,8 +277,8 @@ def kto_weights(config: TrainConfig, answers: Sequence[Single]) -> tuple[float, 
 
     Ethayarajh et al. 2024, eq. 8: the sums of both should be in a ratio of 1 to 4/3.
     """
-    good = max(1, sum(a.desirable for a in answers))
-    bad = max(1, len(answers) - sum(a.desirable for a in answers))
+    good = sum(a.weight for a in answers if a.desirable) or 1
+    bad = sum(a.weight for a in answers if not a.desirable) or 1
     desirable, undesirable = config.desirable_weight, config.undesirable_weight
     if desirable is None:
         desirable = max(1.0, bad / good) if undesirable is None else undesirable * bad / good
@@ -246,6 +297,7 @@ def kto_rows(answers: Sequence[tuple[Single, Example]], reference: Reference) ->
             "label": [s.desirable for s, _ in answers],
             "ref_logps": reference.chosen,
             "ref_KL_logps": reference.rejected,
+            "weight": relative_weights([s for s, _ in answers]),
             "length": [s.length for s, _ in answers],
         }
     )
@@ -269,6 +321,7 @@ def reward_rows(examples: Sequence[Example], *, margins: bool) -> Dataset:
             "chosen_ids": [list(e.sequences()[0]) for e in examples],
             "rejected_ids": [list(e.sequences()[1]) for e in examples],
             "margin": [e.margin if margins else 0.0 for e in examples],
+            "weight": relative_weights(examples),
             "length": [e.length for e in examples],
         }
     )
@@ -276,7 +329,10 @@ def reward_rows(examples: Sequence[Example], *, margins: bool) -> Dataset:
 
 def pair_rows(examples: Sequence[Example]) -> Dataset:
     """Both conversations, padded by TRL's older collator."""
-    columns: dict[str, list[Any]] = {"length": [e.length for e in examples]}
+    columns: dict[str, list[Any]] = {
+        "length": [e.length for e in examples],
+        "weight": relative_weights(examples),
+    }
     for side, at in (("chosen", 0), ("rejected", 1)):
         whole = [list(e.sequences()[at]) for e in examples]
         columns[f"{side}_input_ids"] = whole

@@ -1,8 +1,9 @@
 """What such training usually needs of its settings. Pure."""
 
-from train.config import WITH_REFERENCE, Loss, Method, TrainConfig, Tuning
+from train.config import RLHF, WITH_REFERENCE, Loss, Method, TrainConfig, Tuning
 
 FEW_STEPS = 10
+LOOSE = 0.001  # beta of the KL to the reference
 LORA_RATES, FULL_RATES = (2e-6, 2e-4), (1e-7, 5e-6)
 
 
@@ -34,6 +35,8 @@ def unusual(config: TrainConfig, *, steps: float) -> list[str]:
         found.append(f"{large[0]} wants a beta of 2 to 10, train.beta is {config.beta:g}")
     if not large and config.method in WITH_REFERENCE and config.beta > 1:
         found.append(f"train.beta = {config.beta:g} holds the policy at its reference")
+    if config.method in RLHF and config.beta < LOOSE:
+        found.append(f"train.beta = {config.beta:g} lets the policy please the reward model alone")
     if steps < FEW_STEPS:
         found.append(f"{steps:g} optimizer steps: lower train.batch_size or raise train.epochs")
     return found

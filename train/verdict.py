@@ -6,7 +6,7 @@ from typing import Any
 
 from storage.intervals import wilson
 from storage.records import Triplet
-from train.config import Method
+from train.config import RLHF, Method
 from train.rewards import Reward
 from train.rows import Texts
 
@@ -42,6 +42,12 @@ def verdict_of(
             promote=None,
             reason="SFT learns from chosen answers alone, so held-out pairs say little of it; "
             "compare it: pairloop evaluate",
+        )
+    if method in RLHF:
+        return Verdict(
+            promote=None,
+            reason=f"{method.value.upper()} learns to please a reward model, and whether people "
+            "are pleased too no score can tell; compare it: pairloop evaluate",
         )
     found = slice_of("all", rewards)
     if found is None or found.pairs < MIN_HELDOUT:

@@ -10,6 +10,9 @@ PATIENCE = 100  # steps
 COLLAPSED = 0.3  # of the entropy at the start
 STEEP = 100.0  # gradient norm
 WINDOW = 10  # steps an average is over
+FAR = 0.5  # KL to the reference, nats per token: the reward model never saw such answers
+ALIKE = 0.5  # of the groups, all of whose answers score alike
+CUT = 0.5  # of the answers
 
 
 def warnings_of(history: Sequence[Mapping[str, float]], *, steps: int) -> dict[str, str]:
@@ -78,6 +81,33 @@ def _entropy(history: Sequence[Mapping[str, float]], _steps: int) -> str:
     )
 
 
+def _drift(history: Sequence[Mapping[str, float]], _steps: int) -> str:
+    kl = _mean(history, "kl") if "reward" in history[-1] else None
+    if kl is None or kl <= FAR:
+        return ""
+    return (
+        f"answers are {kl:.2f} nats per token from the reference's: scores of such answers may be "
+        "wrong. Raise train.beta or stop earlier"
+    )
+
+
+def _no_contrast(history: Sequence[Mapping[str, float]], _steps: int) -> str:
+    share = _mean(history, "frac_reward_zero_std")
+    if share is None or share <= ALIKE:
+        return ""
+    return (
+        f"in {share:.0%} of the groups all answers score alike, which teaches nothing: raise "
+        "train.temperature or train.num_generations"
+    )
+
+
+def _cut(history: Sequence[Mapping[str, float]], _steps: int) -> str:
+    share = _mean(history, "completions/clipped_ratio")
+    if share is None or share <= CUT:
+        return ""
+    return f"{share:.0%} of the answers are cut: raise train.max_completion_length"
+
+
 _LOGP = "logps/chosen_per_token"
 _RULES = {
     "displacement": _displacement,
@@ -85,6 +115,9 @@ _RULES = {
     "not learning": _not_learning,
     "gradient": _gradient,
     "entropy": _entropy,
+    "far from the reference": _drift,
+    "no contrast": _no_contrast,
+    "cut answers": _cut,
 }
 
 

@@ -2,6 +2,7 @@
 another policy. The only file that imports peft.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 
 from storage.errors import ModelError
 from train.config import Start, TrainConfig, Tuning
+
+ADAPTER = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,14 @@ def open_model(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, A
             )
         return model, None
     if policy.adapter is not None and config.start is Start.CONTINUE:
-        return PeftModel.from_pretrained(model, policy.adapter, is_trainable=True), None
+        try:
+            return PeftModel.from_pretrained(model, policy.adapter, is_trainable=True), None
+        except (RuntimeError, ValueError) as error:  # sizes or layers of another model
+            raise ModelError(
+                f"The adapter {policy.adapter} of policy {policy.policy_id} does not fit "
+                f"{policy.base_model}: {' '.join(str(error).split())[:300]}. `pairloop train --check` names the "
+                "layers; put back the base model that it was trained on."
+            ) from error
     return model, LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",
@@ -89,6 +99,41 @@ def open_scorer(policy: Weights, config: TrainConfig, dtype: Any) -> tuple[Any, 
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerWeights:
+    """Where a reward model's weights are: a folder of rewards/, an adapter there on a base model."""
+
+    base_model: str
+    folder: Path
+
+
+def open_reward_model(scorer: ScorerWeights, *, pad_id: int, dtype: Any) -> Any:
+    """To be asked, not to train. pad_id: what it is to see past in a padded conversation."""
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification
+
+    whole = not (scorer.folder / ADAPTER).is_file()
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        str(scorer.folder) if whole else scorer.base_model, num_labels=1, dtype=dtype
+    )
+    model.config.get_text_config().pad_token_id = pad_id
+    return (model if whole else PeftModel.from_pretrained(model, scorer.folder)).eval()
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of an adapter's file, or of a whole model's; raises ModelError without either."""
+    files = [folder / ADAPTER] if (folder / ADAPTER).is_file() else []
+    files = files or sorted(folder.glob("model*.safetensors"))
+    if not files:
+        raise ModelError(f"{folder} has no trained weights; move it away and train again.")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while block := content.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _four_bits(config: TrainConfig) -> dict[str, Any]:
@@ -138,13 +183,18 @@ def as_reference(
             model.set_adapter("default")
             model.delete_adapter("reference")
     else:
-        from peft import PeftModel
-        from transformers import AutoModelForCausalLM
+        yield reference_model(reference, dtype).to(model.device)
 
-        from train.exact_trainer import fuse_head
 
-        other: Any = AutoModelForCausalLM.from_pretrained(reference.base_model, dtype=dtype)
-        fuse_head(other)
-        if reference.adapter is not None:
-            other = PeftModel.from_pretrained(other, reference.adapter)
-        yield other.to(model.device)
+def reference_model(reference: Weights, dtype: Any) -> Any:
+    """A reference that is no other view of the policy's own weights."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from train.exact_trainer import fuse_head
+
+    model: Any = AutoModelForCausalLM.from_pretrained(reference.base_model, dtype=dtype)
+    fuse_head(model)
+    return (
+        model if reference.adapter is None else PeftModel.from_pretrained(model, reference.adapter)
+    )

@@ -35,3 +35,9 @@ select
 from run_events
 where run_id = $run_id
 order by sequence;
+
+-- name: run_rows
+-- How many rows runs have: changes exactly when a command appended one.
+select
+    (select count(*) from runs) as runs,
+    (select count(*) from run_events) as events;

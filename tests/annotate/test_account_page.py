@@ -5,7 +5,8 @@ import re
 import httpx
 import pytest
 from factories import PASSWORD
-from web import listening, sign_in
+from serving import listening
+from web import sign_in
 
 from annotate.accounts import check_password, token_hash
 from annotate.tokens import create_token, tokens_of

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from disputed import PEOPLE, WHY, fill_disputed
 from factories import open_store
-from web import listening, sign_in
+from serving import listening
+from web import sign_in
 
 from annotate.accounts import add_labeler
 from annotate.app import create_app

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from factories import PASSWORD
-from web import Server, listening
+from serving import listening
+from web import Server
 
 from annotate.accounts import token_hash
 from annotate.invitations import invite, revoke

@@ -106,3 +106,26 @@ def test_new_pairs_appear_by_themselves(browser, labeling):
     ann.page.wait_for_selector(READY)
     assert "A new question?" in ann.prompt()
     ann.close()
+
+
+def test_the_clock_of_the_computer_set_back_does_not_turn_the_order_round(browser, server):
+    ann = Page(browser, server)
+    full = {"status": 503, "json": {"detail": "The disk of the server is full."}}
+    ann.page.route("**/api/judgments", lambda route: route.fulfill(**full))
+    kept = """Object.keys(localStorage).filter((k) => k.includes("outbox")).sort()
+        .map((k) => JSON.parse(localStorage[k]).body.presentation)"""
+    ann.press("1")
+    one = ann.page.evaluate(kept)
+    ann.page.evaluate("{ const now = Date.now; Date.now = () => now() - 3600 * 1000; }")
+    ann.press("6")
+    two = ann.page.evaluate(kept)
+    ann.press("2")
+    three = ann.page.evaluate(kept)
+    assert (len(one), two[:1], three[:2]) == (1, one, two)
+    assert len(set(three)) == 3
+    # What keeps them from being stored is told once it lasts.
+    ann.wait_true("document.body.innerText.includes('The disk of the server is full.')")
+    ann.page.unroute("**/api/judgments")
+    ann.wait_saved()
+    assert len(server.judged()) == 3
+    ann.close()

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from factories import PASSWORD
 from provider import CLIENT, SECRET, LittleProvider, query_of
-from web import Server, listening
+from serving import listening
+from web import Server
 
 from annotate.accounts import add_labeler, disable_labeler
 from annotate.config import Oidc

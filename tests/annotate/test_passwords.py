@@ -6,7 +6,8 @@ from datetime import timedelta
 import httpx
 import pytest
 from factories import PASSWORD
-from web import listening, sign_in
+from serving import listening
+from web import sign_in
 
 from annotate import passwords
 from annotate.accounts import add_labeler, change_role, check_password, disable_labeler

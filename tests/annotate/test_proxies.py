@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from factories import PASSWORD
-from web import listening
+from serving import listening
 
 from annotate.config import AnnotateConfig
 from annotate.proxies import caller, is_https

@@ -4,12 +4,13 @@ import html
 import json
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hostile import PAYLOADS
 from hypothesis import given
 from hypothesis import strategies as st
+from safe_html import check
 
 from annotate.math_html import tex_to_html
 from annotate.render import (
@@ -24,163 +25,8 @@ from storage.records import Message
 BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
 SAMPLES = Path(os.environ.get("PAIRLOOP_SHARED_DATA", BESIDE)) / "ui_samples.jsonl"
 
-TAGS = {
-    "div",
-    "p",
-    "span",
-    "pre",
-    "code",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "ul",
-    "ol",
-    "li",
-    "blockquote",
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "em",
-    "strong",
-    "s",
-    "a",
-    "br",
-    "hr",
-    "math",
-    "semantics",
-    "annotation",
-    "mrow",
-    "mi",
-    "mo",
-    "mn",
-    "ms",
-    "mtext",
-    "mspace",
-    "mfrac",
-    "msqrt",
-    "mroot",
-    "msub",
-    "msup",
-    "msubsup",
-    "munder",
-    "mover",
-    "munderover",
-    "mmultiscripts",
-    "mprescripts",
-    "none",
-    "mtable",
-    "mtr",
-    "mtd",
-    "mstyle",
-    "mpadded",
-    "menclose",
-    "mfenced",
-}
-ATTRIBUTES = re.compile(
-    r"class|dir|href|title|rel|target|start|style|display|displaystyle|scriptlevel|mathvariant"
-    r"|stretchy|fence|separators?|accent|accentunder|movablelimits|largeop|symmetric|form"
-    r"|linethickness|(?:column|row)(?:align|lines|spacing|span)|notation|open|close|minsize|maxsize"
-    r"|width|encoding"
-)
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<svg/onload=alert(1)>",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<details open ontoggle=alert(1)>x</details>",
-    "<style>*{display:none}</style><link rel=stylesheet href=//evil.example/x.css>",
-    "<div style='position:fixed;inset:0'>over</div><form action=/logout><button id=btn>",
-    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
-    "<!--><img src=x onerror=alert(1)>-->",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<?php echo 1 ?>",
-    "[x](javascript:alert(1))",
-    "[x](JaVaScRiPt:alert(1))",
-    "[x](java\tscript:alert(1))",
-    "[x](&#106;avascript:alert(1))",
-    "[x](data:text/html;base64,PHNjcmlwdD4=)",
-    "[x](vbscript:x) [y](file:///etc/passwd) [z](/logout) [w](//evil.example)",
-    '<javascript:alert(1)> <https://ok.example/?a="onmouseover=alert(1)>',
-    '[x](https://ok.example "onmouseover=alert(1)")',
-    "![x](https://evil.example/p.png) ![y](/logout) ![z](data:image/svg+xml,<svg>)",
-    '![a](https://evil.example/"onerror=alert(1))',
-    '```"><script>alert(1)</script>\nx\n```',
-    "```html\n<script>alert(1)</script>\n```",
-    "`<img src=x onerror=alert(1)>`",
-    r"$\href{javascript:alert(1)}{x}$ $\url{javascript:alert(1)}$",
-    r"$\class{x\" onclick=\"alert(1)}{y}$ $\style{position:fixed}{y}$ $\cssId{btn}{y}$",
-    r"$\text{<img src=x onerror=alert(1)>}$ \(\mathrm{<script>}\)",
-    r"\[\includegraphics{https://evil.example/p.png}\]",
-    r"$\color{red\" onload=\"x}{y}$ $\unicode{<script>}$",
-    r"\(\newcommand{\a}{\a\a}\a\)",
-    "| <script> | b |\n|---|---|\n| <img src=x onerror=alert(1)> | ![i](http://e.example/a.png) |",
-    "${alert(document.cookie)} {{constructor.constructor('alert(1)')()}} `${1}`",
-    "&lt;script&gt;alert(1)&lt;/script&gt; &#60;img src=x&#62;",
-    "<custom-think>x</custom-think> and List<int> then more text",
-]
-
-
-class Checker(HTMLParser):
-    """Collects what a browser would make of the HTML; fails on what is not on the list."""
-
-    def __init__(self):
-        super().__init__(convert_charrefs=True)
-        self.words = []
-        self.open = []
-
-    def handle_starttag(self, tag, attrs):
-        assert tag in TAGS, tag
-        for name, value in attrs:
-            numbered = tag == "li" and name == "value" and value.isdecimal()
-            assert numbered or ATTRIBUTES.fullmatch(name), (tag, name, value)
-            if name == "style":
-                assert re.fullmatch(r"text-align:(left|right|center)", value), value
-            if name == "href":
-                assert tag == "a"
-                assert re.match(r"https?://[^/]", value), value
-        if tag == "a":
-            given_attributes = dict(attrs)
-            assert given_attributes["target"] == "_blank"
-            assert {"noopener", "noreferrer"} <= set(given_attributes["rel"].split())
-        if tag not in ("br", "hr"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in ("br", "hr"):
-            self.open.pop()
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def handle_comment(self, data):
-        raise AssertionError(f"a comment: {data}")
-
-    def handle_decl(self, decl):
-        raise AssertionError(f"a declaration: {decl}")
-
-    def handle_pi(self, data):
-        raise AssertionError(f"an instruction: {data}")
-
-
-def check(rendered):
-    """The visible text of safe HTML."""
-    checker = Checker()
-    checker.feed(rendered)
-    checker.close()
-    assert not checker.open
-    return "".join(checker.words)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", PAYLOADS)
 def test_hostile_text_is_shown_and_does_nothing(text):
     check(render_markdown(text))
     check(render_messages([Message(role=text, content=text), Message(role="user", content="x")]))

@@ -10,9 +10,10 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+from serving import listening
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount
-from web import Server, decision, listening, sign_in
+from web import Server, decision, sign_in
 
 from annotate.access import Access, access_of
 from annotate.accounts import add_labeler, disable_labeler, token_hash

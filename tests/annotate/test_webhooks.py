@@ -9,7 +9,8 @@ import time
 import pytest
 from factories import fill_store, open_store
 from receiver import Receiver
-from web import decision, listening, wait_for
+from serving import listening, wait_for
+from web import decision
 
 from annotate.cards import Choice, Submission
 from annotate.config import AnnotateConfig, Webhook

@@ -10,7 +10,8 @@ import pytest
 from factories import PASSWORD
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse, Response
-from web import Server, listening
+from serving import listening
+from web import Server
 
 from annotate.accounts import add_labeler
 from pairloop.client import ApiError, Client, UnreachableError

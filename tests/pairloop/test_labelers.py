@@ -8,7 +8,7 @@ import sys
 import httpx
 import pytest
 from factories import PASSWORD
-from web import listening
+from serving import listening
 
 from annotate.accounts import check_password
 from annotate.app import create_app

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from receiver import Receiver
-from web import listening, wait_for
+from serving import listening, wait_for
 
 from pairloop.workspace import init_workspace, open_workspace
 from storage import team

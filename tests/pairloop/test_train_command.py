@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 from training_data import fill_workspace
+from typer.testing import CliRunner
+
+from pairloop.cli import app
+from storage.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +55,35 @@ def test_a_red_light_is_exit_code_1_with_what_to_do(workspace):
     assert "length" in done.stdout
     assert "1 red" in done.stdout
     assert "Set train.max_length to" in " ".join(done.stdout.split())
+
+
+def test_a_method_may_be_given_and_what_is_missing_is_named(workspace):
+    """Keys of other methods than the given one are left out, and told."""
+    settings = workspace / "pairloop.toml"
+    before = settings.read_text()
+    settings.write_text(before + "soft_labels = true\nnum_generations = 4\n")
+    try:
+        done = check(workspace, "--method", "grpo")
+    finally:
+        settings.write_text(before)
+
+    words = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "[train] soft_labels: not of grpo, left out" in words
+    assert "Train one on the settled pairs first: `pairloop train --method reward`" in words
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--processes", "3"), "cannot be divided among launch.processes = 3"),
+        (("--launch", "fdsp", "--processes", "2"), "neither a file nor one of ddp, fsdp"),
+    ],
+    ids=["batch", "config"],
+)
+def test_flags_of_several_processes_that_do_not_fit_are_refused(workspace, words, says):
+    done = CliRunner().invoke(app, ["train", "--check", *words, "--workspace", str(workspace)])
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert says in str(done.exception)
+    assert not list((workspace / "policies").glob(".launch.json"))

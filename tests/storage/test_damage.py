@@ -9,7 +9,7 @@ import pytest
 from factories import make_judgment
 
 from storage import records
-from storage.damage import log_file, set_aside
+from storage.damage import check_log, log_file, set_aside
 from storage.errors import DamagedError, StoreError
 from storage.records import Verdict
 from storage.store import Store
@@ -206,6 +206,33 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path, content):
     with pytest.raises(StoreError, match="Nothing was changed"):
         Store(database).query("judgments_present")
     assert database.read_bytes() == content
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from factories import make_judgment
+from storage.records import Verdict
+from storage.store import Store
+with Store(Path(sys.argv[1])) as store, store.connected():
+    print("ready", flush=True)
+    for i in range(400):
+        store.append([make_judgment("c1:x", f"labeler {i}", Verdict.TIE)])
+"""
+
+
+def test_a_log_that_another_process_is_writing_is_not_taken_for_damaged(tmp_path):
+    database = tmp_path / "pairloop.duckdb"
+    command = [sys.executable, "-c", WRITER, str(database)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "ready\n"
+        looked = 0
+        while writer.poll() is None:
+            check_log(database)
+            looked += 1
+        assert writer.returncode == 0
+    assert looked > 50
 
 
 def test_a_store_goes_on_as_before_without_damage(copy):

@@ -17,7 +17,7 @@ from factories import (
 )
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from training_data import fill_workspace
+from training_data import TOPICS, examples_about, fill_workspace, job_of
 
 from generate.chat import load_tokenizer
 from storage.pairs import pairs_of_round
@@ -26,17 +26,14 @@ from storage.records import Consensus, Purpose, Split, Strength, Triplet, Verdic
 from storage.responses import responses_by_id
 from storage.tallies import Remark
 from train.config import BothBad, Method, Ties, TrainConfig
-from train.examples import Example, Single, answer_ids, prompt_ids_of
+from train.examples import Example, Single
 from train.fit import fit
 from train.judgments_used import edits_of, margins_of
 from train.plan import gather, plan_training
-from train.prepare import Job
 from train.stage import train
 from train.trl_methods import kto_answers, kto_weights
-from train.weights import Weights
 
 OTHERS = [Method.KTO, Method.SFT, Method.REWARD, Method.SIMPO, Method.ORPO]
-TOPICS = ["tea", "bread", "the moon", "bees", "chess", "rain", "soup", "maps"]
 MARGINS = [1.0, 1 / 3, 0.0, 2 / 3, 0.0, 0.0, 0.0, 1.0]
 
 
@@ -47,38 +44,7 @@ def config_of(method: Method, **changes) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def examples(micro_model) -> list[Example]:
-    tokenizer = load_tokenizer(micro_model)
-    found = []
-    for topic, margin in zip(TOPICS, MARGINS, strict=True):
-        prompt = make_prompt(f"What is {topic}?")
-        texts = f"Happy to help! I like {topic}.", f"Look, {topic} again. Not this again."
-        chosen, rejected = (tuple(answer_ids(prompt, text, tokenizer)) for text in texts)
-        ids = tuple(prompt_ids_of(prompt, tokenizer))
-        found.append(
-            Example(
-                pair_id=topic,
-                prompt_ids=ids,
-                chosen_ids=chosen,
-                rejected_ids=rejected,
-                margin=margin,
-            )
-        )
-    return found
-
-
-def job_of(folder, micro_model, examples, config, *, adapter=None, singles=()) -> Job:
-    policy = Weights(policy_id="m1:policy", base_model=micro_model, adapter=adapter)
-    return Job(
-        examples=examples,
-        heldout=examples[:2],
-        policy=policy,
-        reference=policy,
-        flip_rate=0.0,
-        config=config,
-        cache=folder / "cache",
-        work=folder / "work",
-        singles=singles,
-    )
+    return examples_about(micro_model, margins=MARGINS)
 
 
 @pytest.fixture(scope="module", params=OTHERS, ids=lambda m: m.value)
@@ -180,9 +146,18 @@ def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, micro_model, ex
         ({"method": "sft", "beta": 0.3}, "beta is not used by method"),
         ({"method": "simpo", "reference": "sft"}, 'reference is not used by method = "simpo"'),
         ({"method": "reward", "soft_labels": True}, "soft_labels is not used by method"),
-        ({"ties": "desirable"}, 'ties is not used by method = "dpo", only by "kto"'),
+        ({"ties": "desirable"}, 'ties = "desirable" is not of method = "dpo": set "soft"'),
+        ({"method": "kto", "ties": "soft"}, 'set "soft" for "dpo", "desirable" for "kto"'),
+        ({"method": "sft", "ties": "soft"}, 'ties is not used by method = "sft", only by "dpo"'),
+        ({"ties": "soft", "loss": "apo_down"}, "learns nothing right from a tie"),
+        ({"ties": "soft", "loss": "hinge"}, '"sigmoid", "sigmoid_norm", "ipo", "robust"'),
+        ({"method": "orpo", "pair_weights": False}, "pair_weights is not used by method"),
+        ({"method": "sft", "temperature": 0.7}, 'only by "grpo" or "rloo"'),
+        ({"method": "grpo", "edits": True}, "edits is not used by method"),
+        ({"method": "grpo", "batch_size": 12}, "cannot be divided into groups of num_generations"),
+        ({"method": "rloo", "num_generations": 1}, "greater than or equal to 2"),
         ({"method": "kto", "device_batch_size": 1}, "set device_batch_size and batch_size to 2"),
-        ({"method": "ppo"}, "'dpo', 'kto', 'sft', 'reward', 'simpo' or 'orpo'"),
+        ({"method": "ppo"}, "'simpo', 'orpo', 'grpo' or 'rloo'"),
     ],
 )
 def test_settings_of_another_method_are_refused_by_name(settings, says):
@@ -195,7 +170,12 @@ def test_every_method_takes_its_defaults_and_comes_back_from_json():
     for method in Method:
         config = TrainConfig(method=method)
         assert TrainConfig.model_validate_json(config.model_dump_json()) == config
-    assert TrainConfig(method=Method.SIMPO).beta == 2.0
+    assert [TrainConfig(method=m).beta for m in ("dpo", "simpo", "grpo", "rloo")] == [
+        0.1,
+        2.0,
+        0.04,
+        0.05,
+    ]
     assert TrainConfig(method=Method.SIMPO, beta=5).beta == 5
 
 
@@ -279,9 +259,9 @@ def workspace(tmp_path_factory, micro_model):
 def test_ties_bad_pairs_and_edits_are_trained_on_by_choice(workspace):
     chosen = {"ties": Ties.DESIRABLE, "both_bad": BothBad.UNDESIRABLE, "edits": True}
     with open_store(workspace) as store:
-        plain = plan_training(store, config_of(Method.KTO), run_id="r", now=NOW)
+        plain = plan_training(store, workspace, config_of(Method.KTO), run_id="r", now=NOW)
         config = config_of(Method.KTO, **chosen)
-        plan = plan_training(store, config, run_id="r", now=NOW)
+        plan = plan_training(store, workspace, config, run_id="r", now=NOW)
         job = gather(store, workspace, plan, config, flip_rate=None).job
 
     assert plain.built.drops == {"tie": 1, "both_bad": 1}

@@ -36,11 +36,29 @@ def test_a_sound_run_warns_of_nothing_at_any_step():
         ({"entropy": (1.5, 0.1)}, "entropy"),
         ({"grad_norm": (0.0, 0.0)}, "gradient"),
         ({"grad_norm": (1.0, 500.0)}, "gradient"),
+        ({"reward": (0.0, 3.0), "kl": (0.0, 1.2)}, "far from the reference"),
+        ({"reward": (0.0, 0.0), "frac_reward_zero_std": (0.2, 0.9)}, "no contrast"),
+        ({"reward": (0.0, 1.0), "completions__clipped_ratio": (0.1, 1.0)}, "cut answers"),
     ],
-    ids=["displacement", "margin", "flat", "entropy", "no gradient", "steep"],
+    ids=[
+        "displacement",
+        "margin",
+        "flat",
+        "entropy",
+        "no gradient",
+        "steep",
+        "far",
+        "alike",
+        "cut",
+    ],
 )
 def test_each_trouble_is_told_by_its_name_and_nothing_else(curves, name):
     assert list(warnings_of(run(**curves), steps=50)) == [name]
+
+
+def test_the_kl_of_a_batch_without_a_reward_is_another_matter():
+    """KTO's divergence is in nats of whole answers."""
+    assert warnings_of(run(kl=(0.0, 9.0)), steps=50) == {}
 
 
 def test_perfect_accuracy_is_overfitting_only_early_in_the_run():

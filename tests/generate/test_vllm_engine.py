@@ -1,0 +1,90 @@
+"""What is vLLM's own: an engine in a process of its own, and memory that runs out."""
+
+import json
+import logging
+from pathlib import Path
+
+import psutil
+import pytest
+
+from generate.chat import load_tokenizer, prompt_token_ids
+from generate.config import GenerateConfig
+from generate.sampler import Request, open_sampler
+from generate.vllm_engine import _machine_bytes
+from storage.errors import ModelError
+from storage.records import Message, Sampling
+
+pytestmark = pytest.mark.vllm
+
+
+def config_of(model: str, *, cache_tokens: float) -> GenerateConfig:
+    """An engine with room for the keys and values of so many tokens."""
+    said = json.loads((Path(model) / "config.json").read_text())
+    heads = 2 * said["num_hidden_layers"] * said["num_key_value_heads"]
+    share = cache_tokens * heads * said["head_dim"] * 4 / _machine_bytes()
+    return GenerateConfig(model=model, engine="vllm", dtype="float32", gpu_memory_utilization=share)
+
+
+def requests_of(model: str, count: int) -> list[Request]:
+    messages = (Message(role="user", content="What is tea?"),)
+    ids = prompt_token_ids(load_tokenizer(model), messages)
+    return [
+        Request(
+            key=str(i),
+            messages=messages,
+            prompt_token_ids=ids,
+            sampling=Sampling(temperature=1.3, top_p=1.0, max_tokens=100, seed=i, index=i),
+        )
+        for i in range(count)
+    ]
+
+
+def test_a_context_that_memory_does_not_hold_is_cut_and_memory_that_ends_later_is_said(
+    micro_model, monkeypatch, caplog
+):
+    """128 tokens are a block of the cache, and one block stays empty."""
+    with caplog.at_level(logging.WARNING):
+        engine = open_sampler(config_of(micro_model, cache_tokens=450), adapters=[])
+    assert engine.context_tokens == 256
+    assert "reads up to 512 tokens, but beside its weights the memory holds 256" in caplog.text
+
+    core = engine._llm.llm_engine
+    step, came = core.step, []
+
+    def out_of_memory_after_an_answer():
+        if came:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+        return step()
+
+    monkeypatch.setattr(core, "step", out_of_memory_after_an_answer)
+    with pytest.raises(ModelError, match=r"out of memory.*lower generate.gpu_memory_utilization"):
+        came.extend(engine.sample(requests_of(micro_model, 20)))
+    assert came
+    engine.close()
+
+
+def test_memory_without_room_for_the_model_is_said_with_the_setting(micro_model):
+    with pytest.raises(ModelError, match=r"raise it, set generate.dtype, or raise"):
+        open_sampler(config_of(micro_model, cache_tokens=0.1), adapters=[])
+
+
+@pytest.mark.slow
+def test_an_engine_process_that_was_killed_is_said(micro_model, monkeypatch):
+    """As on a GPU, where the engine is always a process; vLLM itself would wait for ever."""
+    from vllm import envs
+
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    envs.disable_envs_cache()
+    try:
+        engine = open_sampler(config_of(micro_model, cache_tokens=100_000), adapters=[])
+    finally:
+        envs.disable_envs_cache()
+    (core,) = [p for p in psutil.Process().children() if "EngineCore" in p.name()]
+    samples = engine.sample(requests_of(micro_model, 600))
+    assert next(samples).token_ids
+
+    core.kill()
+
+    with pytest.raises(ModelError, match=r"its process was killed.*run this again to go on"):
+        list(samples)
+    engine.close()
