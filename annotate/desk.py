@@ -8,8 +8,7 @@ What comes in is durable before it is acknowledged.
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from annotate.cards import (
@@ -28,14 +27,15 @@ from annotate.cards import (
 from annotate.config import AnnotateConfig
 from annotate.consensus import SETTLED
 from annotate.floor import Floor
-from annotate.person import Person, own_presentation, pairs_of
-from annotate.sides import side_of
+from annotate.others import Others
+from annotate.person import Person, own_presentation, pairs_of, showing
+from annotate.underway import Underway
 from annotate.writer import JudgmentWriter
 from storage import judgments as judging
 from storage import team
 from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError, PairloopError
-from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, content_id
+from storage.records import Consensus, Judgment, Presentation
 from storage.store import Store, utc_now
 from storage.team_records import GoldUse
 
@@ -70,10 +70,12 @@ class Desk:
         self._store = store
         self._lock = threading.Lock()
         self._looking = threading.Lock()
-        self._floor = Floor(store, config)
+        sizes = store.sizes() if store.shared else {}
+        self._floor = Floor(store, config, below=sizes.get("judgment_rows", judging.ALL_ROWS))
+        self._others = Others(store, self._floor, sizes) if store.shared else None
         self.writer = JudgmentWriter(store)
         self._maker = CardMaker(store)
-        self._pending: dict[str, threading.Event] = {}  # keys on their way to the store
+        self._underway = Underway(self._lock)
         self._on_settled = on_settled
 
     @property
@@ -93,7 +95,7 @@ class Desk:
 
     def hand(self, labeler: str, *, count: int, have: Collection[str]) -> Hand:
         """Up to `count` cards beyond those the browser already has (their presentations)."""
-        self._welcome(labeler)
+        self._welcome(labeler, showing=have)
         hand = self._hand(labeler, count=count, have=have)
         if hand.standing is Standing.EMPTY and count:
             # Nobody is told that nothing is left while new pairs are on their way into memory.
@@ -110,21 +112,30 @@ class Desk:
             gone = [shown for shown, pair_id in held.items() if pair_id in person.mine]
             standing = floor.standing(person)
             pairs = floor.take(person, standing, count=count, have=set(held.values()), now=now)
-            new_pairs = floor.new_repeats(pairs)
+            new_pairs = floor.stock.new_repeats(pairs)
             first_new = len(person.shown)
-            shown = [self._presentation(pair, person) for pair in pairs]
+            shown = [
+                showing(person, p, seed=floor.config.seed, guideline=floor.guideline) for p in pairs
+            ]
             new = list(person.shown.values())[first_new:]
             qualifying = floor.gold_ids(GoldUse.QUALIFICATION)
             ahead = floor.peek(AHEAD) if pairs else []
         try:
             self._store.append(new_pairs)
-            self._store.append(new)
+            # Elsewhere a showing is a lease, so there even one that is known begins anew.
+            self._store.append(self._others.renewed(shown) if self._others else new)
         except BaseException:
             with self._lock:
-                self._floor.keep_unstored(new_pairs)
+                self._floor.stock.keep_unstored(new_pairs)
                 for presentation in new:
                     person.unshow(presentation)
             raise
+        if self._others is not None and pairs:
+            self._look(at_once=True)
+            with self._lock:
+                lost = self._others.outrun(person, pairs)
+            pairs = [p for p in pairs if p.id not in lost]
+            shown = [s for s in shown if s.pair_id not in lost]
         if standing is Standing.OPEN and not pairs and not held:
             standing = Standing.EMPTY
         cards = self._maker.cards(pairs, shown, qualifying=qualifying, ahead=ahead)
@@ -153,9 +164,9 @@ class Desk:
         unknown, or another person's, and for a key that another judgment has.
         """
         check(submission, self.config)
-        self._welcome(labeler)
+        self._welcome(labeler, showing=[submission.presentation])
         recorded: _Recorded | None = None
-        with self._settled_key(submission.key):
+        with self._underway.settled(submission.key):
             person = self._floor.person(labeler)
             shown = own_presentation(person, submission.presentation)
             known = self._floor.known(submission.key, labeler)
@@ -179,9 +190,9 @@ class Desk:
 
         The same key again changes nothing and gives the same card.
         """
-        self._welcome(labeler)
+        self._welcome(labeler, at_once=True)
         recorded: _Recorded | None = None
-        with self._settled_key(key):
+        with self._underway.settled(key):
             person = self._floor.person(labeler)
             pair_id = self._floor.known(key, labeler)
             if pair_id is None:
@@ -212,7 +223,7 @@ class Desk:
 
         With each how it was shown and the last turn of its conversation.
         """
-        self._welcome(labeler)
+        self._welcome(labeler, at_once=True)
         with self._lock:
             person = self._floor.person(labeler)
             mine = list(reversed(person.mine.values()))
@@ -233,7 +244,7 @@ class Desk:
 
         Raises ConflictError where this person has no judgment on it.
         """
-        self._welcome(labeler)
+        self._welcome(labeler, at_once=True)
         with self._lock:
             person = self._floor.person(labeler)
             shown = own_presentation(person, presentation)
@@ -287,22 +298,41 @@ class Desk:
 
         at_once: after whoever is looking, and however short ago that was.
         """
+        asked = time.monotonic()
         if self._looking.acquire(blocking=at_once):
             try:
-                if self._floor.has_news(at_once=at_once):
+                if self._others is not None:
+                    self._others.look(self._lock, asked=asked, at_once=at_once)
+                elif self._floor.has_news(at_once=at_once):
                     with self._lock:
                         self._floor.look()
             finally:
                 self._looking.release()
 
-    def _welcome(self, labeler: str) -> None:
-        """Look for news, and read what this labeler was shown if they are new here."""
-        self._look()
-        if not self._floor.knows(labeler):
-            shown = judging.presentations_of(self._store, labeler)
-            said = judging.events_of(self._store, labeler)
-            with self._lock:
-                self._floor.introduce(labeler, shown, said)
+    def _welcome(
+        self, labeler: str, *, showing: Collection[str] = (), at_once: bool = False
+    ) -> None:
+        """Look for news, and read what this labeler was shown if they are new here.
+
+        Where other servers write too it is looked at once for those who may come from one of them:
+        who is new here, or has been shown what this server does not know of.
+        """
+        new = not self._floor.knows(labeler)
+        if self._others is not None and not new:
+            known = self._floor.person(labeler).pair_of
+            at_once = at_once or any(shown not in known for shown in showing)
+        self._look(at_once=self._others is not None and (at_once or new))
+        if new and self._others is not None:
+            with self._looking:  # no news may come between reading a person and knowing them
+                self._introduce(labeler, below=self._others.below)
+        elif new:
+            self._introduce(labeler, below=judging.ALL_ROWS)
+
+    def _introduce(self, labeler: str, *, below: int) -> None:
+        shown = judging.presentations_of(self._store, labeler)
+        said = judging.events_of(self._store, labeler, below=below)
+        with self._lock:
+            self._floor.introduce(labeler, shown, said)
 
     # ---- from here on the lock is held --------------------------------------------------------
 
@@ -314,30 +344,12 @@ class Desk:
         before = person.mine.get(judgment.pair_id)
         extra = floor.queue.is_extra(judgment)
         floor.count(judgment)
-        self._pending[judgment.id] = threading.Event()
+        if self._others is not None:
+            self._others.mine(judgment, noted=extra)
+        self._underway.begin(judgment.id)
         pair = floor.pair(judgment.pair_id)
         consensus = floor.consensus(pair) if pair.purpose in SETTLED else None
         return _Recorded(judgment=judgment, before=before, consensus=consensus, extra=extra)
-
-    def _presentation(self, pair: Pair, person: Person) -> Presentation:
-        """How this pair is, or was, shown to this person."""
-        known = person.shown.get(pair.id)
-        if known is not None:
-            return known
-        first_side = side_of(person.name, len(person.shown), seed=self._floor.config.seed)
-        if pair.purpose is Purpose.REPEAT:
-            before = person.shown_before(pair)
-            first_side = before.first_side.swapped() if before else first_side
-        shown = Presentation(
-            id=content_id("s1", [pair.id, person.name]),
-            pair_id=pair.id,
-            labeler=person.name,
-            first_side=first_side,
-            guideline=self._floor.guideline,
-            created_at=utc_now(),
-        )
-        person.show(shown)
-        return shown
 
     def _refuse_told(self, person: Person, pair_id: str) -> None:
         """Whoever has seen a pair's answer, or others' votes on it, votes on it no more."""
@@ -361,20 +373,6 @@ class Desk:
 
     # ---- and from here on it is not -----------------------------------------------------------
 
-    @contextmanager
-    def _settled_key(self, key: str) -> Iterator[None]:
-        """The lock, once no request with this key is on its way to the store any more.
-
-        A retried request is answered after the first one is durable, or takes its place.
-        """
-        while True:
-            with self._lock:
-                pending = self._pending.get(key)
-                if pending is None:
-                    yield
-                    return
-            pending.wait()
-
     def _commit(self, recorded: _Recorded, person: Person) -> None:
         """Make it durable; what could not be stored is forgotten again."""
         judgment, consensus = recorded.judgment, recorded.consensus
@@ -386,7 +384,7 @@ class Desk:
             raise
         finally:
             with self._lock:
-                self._pending.pop(judgment.id).set()
+                self._underway.end(judgment.id)
         if recorded.extra:
             # Its lease had ended and others voted meanwhile: the vote counts, and is on the record.
             team.note(self._store, actor=person.name, action="extra vote", subject=judgment.pair_id)

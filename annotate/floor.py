@@ -4,10 +4,9 @@ It is built from the store at the start and looks there about once a second for 
 leads appended meanwhile.
 """
 
-import hashlib
+import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from statistics import median
 
@@ -19,46 +18,48 @@ from annotate.consensus import consensus_of, settle
 from annotate.judgment_keys import JudgmentKeys
 from annotate.own_agreement import own_agreement
 from annotate.person import Person
-from annotate.queue import PairQueue, is_regular
+from annotate.queue import Order, PairQueue, is_regular, order_of
 from annotate.settings import in_force
-from annotate.sides import Kind, kind_of
+from annotate.stock import Stock
 from storage import adjudications as adjudicating
 from storage import judgments as judging
 from storage import pairs as pairing
 from storage import team
 from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError
-from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, Verdict
+from storage.records import Consensus, Judgment, Pair, Presentation, Verdict
 from storage.store import Store, utc_now
 from storage.team_records import Gold, GoldUse, LabelerSettings
 
 LOOK_SECONDS = 1.0  # how often the store is asked for news
-REPEAT_AFTER = 20  # judgments between a pair and its hidden repeat
 
 
 class Floor:
     """The state behind the desk; the desk holds its lock around every call."""
 
-    def __init__(self, store: Store, config: AnnotateConfig) -> None:
+    def __init__(self, store: Store, config: AnnotateConfig, *, below: int) -> None:
+        """below: the row of the first judgment that is counted later."""
         self._store = store
         self._file_config = config
         self.config = in_force(store, config)
         self.guideline = ""
-        self.queue = PairQueue(self.config, seed=config.seed)
+        # Servers that shared an order too would all reach for the same pairs.
+        own = secrets.randbits(32) if store.shared else 0
+        self.queue = PairQueue(self.config, seed=config.seed + own)
         self.gold: Mapping[str, Gold] = {}
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
         self._people: dict[str, Person] = {}
-        self._keys = JudgmentKeys(store)
+        self._keys = JudgmentKeys(store, below=below)
         self._settled: set[str] = set()
         self._decided = adjudicating.standing(store)  # by pair
-        self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
+        self.stock = Stock(self.queue)
         self._seen_rows = -1
         self._seen_team: tuple[int, ...] = ()
         self._looked = 0.0
         self._accuracy = project_accuracy(store, self.config)
         settle(store, self.config, accuracy=self._accuracy)
-        self.queue.add(pairing.pairs(store), judging.last_words(store))
+        self.queue.add(pairing.pairs(store), judging.last_words(store, below=below))
         self.look()
         for pair_id in self._decided:
             self.queue.decide(pair_id, decided=True)
@@ -137,8 +138,11 @@ class Floor:
         person = self._people[name] = Person(name)
         for presentation in shown:
             person.show(presentation)
+        last: dict[str, Order] = {}
         for judgment in said:
-            if self.queue.knows(judgment.pair_id):
+            pair_id, word = judgment.pair_id, order_of(judgment)
+            if self.queue.knows(pair_id) and word >= last.get(pair_id, word):
+                last[pair_id] = word
                 self._remember(judgment, person)
 
     def known(self, key: str, labeler: str) -> str | None:
@@ -150,14 +154,23 @@ class Floor:
             )
         return pair_id
 
+    def has(self, key: str) -> bool:
+        """Whether a judgment with this key counts already."""
+        return self._keys.owner(key) is not None
+
+    def remember(self, shown: Presentation) -> None:
+        """Somebody was shown a pair by another server; who is new here is read in whole later."""
+        if self.knows(shown.labeler):
+            self._people[shown.labeler].show(shown)
+
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
-        self.queue.record(judgment)
-        self._remember(judgment, self._people[judgment.labeler])
+        self._keys.add(judgment)
+        if self.queue.record(judgment) and self.knows(judgment.labeler):
+            self._remember(judgment, self._people[judgment.labeler])
 
     def _remember(self, judgment: Judgment, person: Person) -> None:
-        self._keys.add(judgment)
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
         person.mine[judgment.pair_id] = judgment
@@ -168,20 +181,15 @@ class Floor:
     def uncount(self, judgment: Judgment, *, before: Judgment | None) -> None:
         """Forget a judgment that could not be stored."""
         self._keys.drop(judgment)
-        self.queue.forget(judgment, before=before)
+        if not self.queue.forget(judgment, before=before):
+            return
         person = self._people[judgment.labeler]
-        self._drop_mine(person, judgment.pair_id)
+        person.drop(judgment.pair_id)
         if judgment.seconds in person.pace:
             person.pace.remove(judgment.seconds)
         if before is not None:
             person.mine[judgment.pair_id] = before
             person.skipped += before.verdict is Verdict.SKIP
-
-    @staticmethod
-    def _drop_mine(person: Person, pair_id: str) -> None:
-        before = person.mine.pop(pair_id, None)
-        if before is not None and before.verdict is Verdict.SKIP:
-            person.skipped -= 1
 
     def standing(self, person: Person) -> Standing:
         """Whether this person may work now; what they have in the browser they may still judge."""
@@ -243,22 +251,14 @@ class Floor:
 
     def renew(self, person: Person, held: Mapping[str, str], *, now: float) -> None:
         """Go on holding what the browser has."""
-        self.queue.renew(
-            person.name,
-            held.values(),
-            now=now,
-            seconds=person.lease_seconds(self.config.lease_seconds),
-        )
+        seconds = person.lease_seconds(self.config.lease_seconds)
+        self.queue.renew(person.name, held.values(), now=now, seconds=seconds)
 
     def lease(self, person: Person, pairs: Sequence[Pair], *, now: float) -> None:
         """Hold pairs for this person."""
+        seconds = person.lease_seconds(self.config.lease_seconds)
         for pair in pairs:
-            self.queue.lease(
-                pair.id,
-                person.name,
-                now=now,
-                seconds=person.lease_seconds(self.config.lease_seconds),
-            )
+            self.queue.lease(pair.id, person.name, now=now, seconds=seconds)
 
     def take(
         self,
@@ -289,67 +289,14 @@ class Floor:
             regular = next(self.queue.regular(identity, name, have=without, now=now), None)
             if regular is None:
                 break
-            drawn = self._from_stock(person, shown) or regular
+            from_stock = self.stock.draw(person, shown, config=self.config, gold=self._gold_ids)
+            drawn = from_stock or regular
             if drawn.id in without:
                 drawn = regular
             self.lease(person, [drawn], now=now)
             pairs.append(drawn)
             shown += drawn.id not in person.shown
         return pairs
-
-    def _from_stock(self, person: Person, n: int) -> Pair | None:
-        """The gold pair, sentinel or repeat that this person's n-th showing is, if it is one."""
-        match kind_of(person.name, n, seed=self.config.seed, config=self.config):
-            case Kind.REGULAR:
-                return None
-            case Kind.GOLD:
-                return self._new_gold(person, GoldUse.HIDDEN)
-            case Kind.SENTINEL:
-                return self._new_gold(person, GoldUse.SENTINEL)
-            case Kind.REPEAT:
-                return self._repeat(person, n)
-
-    def _new_gold(self, person: Person, use: GoldUse) -> Pair | None:
-        fresh = [
-            i
-            for i in self.gold_ids(use)
-            if i not in person.shown and self.queue.is_new_to(i, person.name)
-        ]
-        if not fresh:
-            return None
-        return self.pair(min(fresh, key=lambda i: _shuffle(self.config.seed, person.name, i)))
-
-    def _repeat(self, person: Person, n: int) -> Pair | None:
-        """One of the person's own pairs of some time ago, as a pair of its own."""
-        old = list(person.mine.values())[:-REPEAT_AFTER]
-        drawn = int.from_bytes(_shuffle(self.config.seed, person.name, n)[:8])
-        for i in range(len(old)):
-            judgment = old[(drawn + i) % len(old)]
-            pair = self.pair(judgment.pair_id)
-            decided = judgment.verdict is not Verdict.SKIP
-            if decided and is_regular(pair) and not self.queue.has_seen_votes(pair.id, person.name):
-                again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
-                if again not in person.shown:
-                    return self._again(pair, again)
-        return None
-
-    def _again(self, pair: Pair, again: str) -> Pair:
-        """The repeat of a pair, made where there is none."""
-        if self.queue.pair(again) is None:
-            repeat = replace(
-                pair, id=again, purpose=Purpose.REPEAT, strategy="repeat", created_at=utc_now()
-            )
-            self.queue.add([repeat])
-            self._unstored[again] = repeat
-        return self.pair(again)
-
-    def new_repeats(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Those of the pairs that the store does not have yet."""
-        return [self._unstored.pop(p.id) for p in pairs if p.id in self._unstored]
-
-    def keep_unstored(self, repeats: Sequence[Pair]) -> None:
-        """These could not be appended: whoever is shown them next appends them."""
-        self._unstored |= {p.id: p for p in repeats}
 
     def peek(self, count: int) -> list[Pair]:
         """The pairs that will be asked for next, whoever comes."""
@@ -363,6 +310,12 @@ class Floor:
         else:
             self._decided[pair_id] = adjudication
         self.queue.decide(pair_id, decided=not adjudication.withdrawn)
+
+    def decide(self, decided: Mapping[str, Adjudication]) -> None:
+        """Take in which pairs are decided, wherever that was."""
+        for pair_id in {*decided, *self._decided}:
+            self.queue.decide(pair_id, decided=pair_id in decided)
+        self._decided = dict(decided)
 
     def consensus(self, pair: Pair) -> Consensus:
         """What the pair's present judgments, or the decision on it, add up to."""
@@ -380,7 +333,9 @@ class Floor:
     def mark_settled(self, consensus: Consensus) -> bool:
         """Keep the number of settled pairs; True if this one has just settled."""
         if not consensus.settled:
-            self._settled.discard(consensus.pair_id)
+            # One that was stored late does not undo what judgments after it came to.
+            if consensus.events == self.queue.present(consensus.pair_id)[1]:
+                self._settled.discard(consensus.pair_id)
             return False
         newly = consensus.pair_id not in self._settled
         self._settled.add(consensus.pair_id)
@@ -395,7 +350,3 @@ class Floor:
         """What a scrape counts: pairs, open, leased, settled; and labelers who hold some."""
         known = {"pairs": len(self.queue), "settled": len(self._settled)}
         return self.queue.glance(now=now) | known
-
-
-def _shuffle(*parts: object) -> bytes:
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()

@@ -37,9 +37,13 @@ class Health:
             log.log(logging.WARNING if why else logging.INFO, why or "The server is ready again.")
         return why
 
+    def free_bytes(self) -> int:
+        """What may still be written to the workspace's disk."""
+        return shutil.disk_usage(self._workspace).free
+
     def _look(self) -> int:
         self._store.query("pair_count")
-        return free_bytes(self._workspace)
+        return self.free_bytes()
 
     async def _now(self) -> str:
         try:
@@ -53,8 +57,3 @@ class Health:
             log.exception("the readiness query failed")
             return FAILED
         return DISK_FULL if free < self._min_free_bytes else ""
-
-
-def free_bytes(folder: Path) -> int:
-    """What an ordinary user may still write there."""
-    return shutil.disk_usage(folder).free

@@ -14,10 +14,12 @@ from storage.store import Store
 class JudgmentKeys:
     """Every key there is. Not thread-safe by itself."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, below: int) -> None:
+        """below: the row of the first judgment that is told of later."""
         self._store = store
         self._owners: dict[str, tuple[str, str]] = {}
-        self._stored = np.sort(np.asarray(judging.key_marks(store)["mark"], dtype=np.uint64))
+        marks = judging.key_marks(store, below=below)["mark"]
+        self._stored = np.sort(np.asarray(marks, dtype=np.uint64))
 
     def add(self, judgment: Judgment) -> None:
         self._owners[judgment.id] = (judgment.labeler, judgment.pair_id)

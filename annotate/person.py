@@ -7,8 +7,10 @@ from datetime import datetime
 from statistics import quantiles
 
 from annotate.cards import OwnAgreement
+from annotate.sides import side_of
 from storage.errors import ConflictError
-from storage.records import Judgment, Pair, Presentation, Purpose, Verdict
+from storage.records import Judgment, Pair, Presentation, Purpose, Verdict, content_id
+from storage.store import utc_now
 from storage.team_records import LabelerSettings
 
 SHORTEST_LEASE_SECONDS = 60.0
@@ -27,6 +29,11 @@ class Person:
     graduated: bool = False  # has judged a pair that is no qualification pair
     pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
     agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
+
+    def drop(self, pair_id: str) -> None:
+        """Forget what they said of a pair."""
+        before = self.mine.pop(pair_id, None)
+        self.skipped -= before is not None and before.verdict is Verdict.SKIP
 
     def show(self, shown: Presentation) -> None:
         """Remember how a pair was shown, the first time."""
@@ -76,6 +83,27 @@ class Person:
         if len(self.pace) < MIN_PACE:
             return longest
         return min(longest, max(SHORTEST_LEASE_SECONDS, 3 * quantiles(self.pace, n=20)[-1]))
+
+
+def showing(person: Person, pair: Pair, *, seed: int, guideline: str) -> Presentation:
+    """How this pair is, or was, shown to this person; the first time is remembered."""
+    known = person.shown.get(pair.id)
+    if known is not None:
+        return known
+    first_side = side_of(person.name, len(person.shown), seed=seed)
+    if pair.purpose is Purpose.REPEAT:
+        before = person.shown_before(pair)
+        first_side = before.first_side.swapped() if before else first_side
+    shown = Presentation(
+        id=content_id("s1", [pair.id, person.name]),
+        pair_id=pair.id,
+        labeler=person.name,
+        first_side=first_side,
+        guideline=guideline,
+        created_at=utc_now(),
+    )
+    person.show(shown)
+    return shown
 
 
 def pairs_of(person: Person, have: Collection[str]) -> dict[str, str]:

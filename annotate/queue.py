@@ -7,22 +7,32 @@ the order is a seeded shuffle. Gold pairs and repeats are open to each labeler o
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from sortedcontainers import SortedList
 
 from annotate.assign import Rule
 from annotate.config import Distribution
-from annotate.consensus import Word, majority, votes_wanted
+from annotate.consensus import Word, votes_wanted
+from annotate.queue_counts import Counted, Tally, counted, extra_votes
 from storage.judgments import LastWord
 from storage.records import IMPORTED_VOTES, Judgment, Pair, Purpose, Verdict
 
 _ANYBODY = Rule()
+Order = tuple[int, datetime, str]  # revision, when, id: of two words the greater is the later
 Key = tuple[int, int, str, str]  # minus priority, minus votes, shuffle, pair id
-Counted = tuple[str, int, int, int]  # where a pair stands, its votes, extra ones, votes saved
-PLACES = ("waiting", "begun", "tie_break", "settled", "no_majority")
+
+
+class Vote(NamedTuple):
+    """A judgment that counts, by its id."""
+
+    pair_id: str
+    labeler: str
+    id: str
 
 
 @dataclass(slots=True)
@@ -56,8 +66,11 @@ class PairQueue:
         self._undecided: dict[str, _State] = {}  # the same by pair id
         self._regular = 0
         self._repeats = 0
-        self._counts: Counter[str] = Counter()
-        self._revisions: dict[tuple[str, str], int] = {}  # by pair and labeler, beyond a first word
+        self._tally = Tally()
+        # By pair and labeler, withdrawals too. Of words from before the start that are somebody's
+        # first on a pair only a shared store has more to say than the verdict.
+        self._last: dict[tuple[str, str], Order] = {}
+        self._ranks: dict[tuple[str, str], int] = {}  # pair, labeler -> number of the lease's row
         self._alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # pairs by answers
         self._twins: set[str] = set()  # pairs whose answers another pair has too
         self._done: defaultdict[str, set[str]] = defaultdict(set)  # labeler -> pairs judged
@@ -89,8 +102,8 @@ class PairQueue:
         for word in said:
             state = self._states[word.pair_id]
             state.events += word.events
-            if word.revision or word.withdrawn:
-                self._revisions[word.pair_id, word.labeler] = word.revision
+            if word.revision or word.withdrawn or word.id:
+                self._last[word.pair_id, word.labeler] = word.revision, word.created_at, word.id
             if not word.withdrawn:
                 state.judged[word.labeler] = word.verdict
                 self._done[word.labeler].add(word.pair_id)
@@ -135,15 +148,20 @@ class PairQueue:
             return False
         return len(state.verdicts()) >= state.wanted
 
-    def record(self, judgment: Judgment) -> None:
-        """Count a judgment (or a withdrawal) and end its labeler's lease."""
+    def record(self, judgment: Judgment) -> bool:
+        """Count a judgment (or a withdrawal) and end its labeler's lease.
+
+        False where a later word of its labeler is known, which stands: another server stored it.
+        """
         state = self._states[judgment.pair_id]
         state.events += 1
         who = judgment.labeler
-        if judgment.revision or judgment.withdrawn:
-            self._keep_revision(judgment)
         state.leases.pop(who, None)
         self._held[who].pop(judgment.pair_id, None)
+        word, key = order_of(judgment), (judgment.pair_id, who)
+        if word < self._last.get(key, word):
+            return False
+        self._last[key] = word
         if judgment.withdrawn:
             state.judged.pop(who, None)
             self._done[who].discard(judgment.pair_id)
@@ -152,12 +170,19 @@ class PairQueue:
             self._done[who].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
+        return True
 
-    def forget(self, judgment: Judgment, *, before: Judgment | None) -> None:
-        """Undo `record` of a judgment that could not be stored."""
-        state = self._states[judgment.pair_id]
+    def forget(self, judgment: Judgment, *, before: Judgment | None) -> bool:
+        """Undo `record` of a judgment that could not be stored; its revision is not given again.
+
+        False where a later word of its labeler came meanwhile, which stands.
+        """
+        state, key = self._states[judgment.pair_id], (judgment.pair_id, judgment.labeler)
         state.events -= 1
-        self._keep_revision(judgment)
+        if self._last[key] != order_of(judgment):
+            return False
+        _, when, said = order_of(before) if before else (0, datetime.min, "")  # noqa: DTZ901
+        self._last[key] = judgment.revision, when, said
         state.judged.pop(judgment.labeler, None)
         self._done[judgment.labeler].discard(judgment.pair_id)
         if before is not None:
@@ -165,6 +190,7 @@ class PairQueue:
             self._done[judgment.labeler].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
+        return True
 
     def decide(self, pair_id: str, *, decided: bool) -> None:
         """An adjudicator has decided the pair, or it is up to its votes again."""
@@ -181,12 +207,46 @@ class PairQueue:
 
     def next_revision(self, pair_id: str, labeler: str) -> int:
         """One more than the labeler's last word on the pair."""
-        first = 0 if labeler in self._states[pair_id].judged else -1
-        return self._revisions.get((pair_id, labeler), first) + 1
+        last = self._last.get((pair_id, labeler))
+        if last is None:
+            return int(labeler in self._states[pair_id].judged)
+        return last[0] + 1
 
-    def _keep_revision(self, judgment: Judgment) -> None:
-        key = judgment.pair_id, judgment.labeler
-        self._revisions[key] = max(judgment.revision, self._revisions.get(key, -1))
+    def rank(self, pair_id: str, labeler: str, number: int) -> None:
+        """The number of the row that tells other servers of a lease."""
+        self._ranks[pair_id, labeler] = number
+
+    def is_outrun(self, pair_id: str, labeler: str, *, now: float) -> bool:
+        """Whether others took the pair before this labeler's lease was stored, and are enough."""
+        state = self._states[pair_id]
+        if not is_regular(state.pair):
+            return False
+        own = self._ranks.get((pair_id, labeler), 0)
+        before = sum(
+            1
+            for who, until in state.leases.items()
+            if who != labeler and until > now and self._ranks.get((pair_id, who), own) < own
+        )
+        return len(state.verdicts()) + before >= state.wanted
+
+    def drop(self, pair_id: str, labeler: str) -> None:
+        """End a lease as if it had never been."""
+        self._states[pair_id].leases.pop(labeler, None)
+        self._held[labeler].pop(pair_id, None)
+
+    def extra_of(self, pair_id: str) -> list[Vote]:
+        """The votes beyond those that were wanted when they came, by the time they were given.
+
+        On a shared store: elsewhere it is not known when words from before the start were given.
+        """
+        state = self._states[pair_id]
+        if not is_regular(state.pair):
+            return []
+        counts = [who for who, verdict in state.judged.items() if verdict is not Verdict.SKIP]
+        given = sorted((self._last[pair_id, who][1:], who) for who in counts)
+        verdicts = [state.judged[who] for _, who in given]
+        extra = extra_votes(state.pair, verdicts, self._config, wanted=state.wanted)
+        return [Vote(pair_id, who, said) for (_, said), who in given[len(given) - extra :]]
 
     def present(self, pair_id: str) -> tuple[list[Word], int]:
         """A pair's present judgments and how many events led there."""
@@ -209,6 +269,10 @@ class PairQueue:
         """Hold a pair for a labeler."""
         self._states[pair_id].leases[labeler] = now + seconds
         self._held[labeler][pair_id] = None
+
+    def is_held(self, pair_id: str, labeler: str) -> bool:
+        """Whether the labeler was given the pair here, for however long."""
+        return pair_id in self._held[labeler]
 
     def held(
         self, identity: frozenset[str], labeler: str, *, have: Collection[str], now: float
@@ -263,37 +327,12 @@ class PairQueue:
 
     def counts(self, *, now: float) -> dict[str, int]:
         """How many pairs are where, and what the votes were worth."""
-        names = (*PLACES, "votes", "extra_votes", "votes_saved")
         leased = {i for pairs in self._held.values() for i in pairs}
         held = (self._states[i] for i in leased if is_regular(self._states[i].pair))
-        return {name: self._counts[name] for name in names} | {
+        return self._tally.counts() | {
             "held": sum(any(until > now for until in state.leases.values()) for state in held),
             "repeats": self._repeats,
         }
-
-    def _count(self, state: _State, verdicts: list[Verdict]) -> None:
-        """Keep the counts by place and of votes, which people ask for all the time."""
-        saved = 0
-        if state.decided:
-            place = "settled"
-        elif len(verdicts) >= state.wanted:
-            place = "settled" if majority(verdicts) else "no_majority"
-            saved = max(0, self._most_votes(state) - len(verdicts))
-        elif not verdicts:
-            place = "waiting"
-        else:
-            place = "tie_break" if self._is_tie_break(state, verdicts) else "begun"
-        now = (place, len(verdicts), self._extra_votes(state, verdicts), saved)
-        if now == state.counted:
-            return
-        for counted, sign in ((state.counted, -1), (now, 1)):
-            if counted is not None:
-                self._counts[counted[0]] += sign
-                for name, n in zip(
-                    ("votes", "extra_votes", "votes_saved"), counted[1:], strict=True
-                ):
-                    self._counts[name] += sign * n
-        state.counted = now
 
     def glance(self, *, now: float) -> dict[str, int]:
         """Pairs that want a vote, those of them on lease, and people with leases. Never looks at
@@ -307,25 +346,6 @@ class PairQueue:
                     leased.add(pair_id)
         leased &= self._undecided.keys()
         return {"open": len(self._undecided), "leased": len(leased), "labelers": len(people)}
-
-    def _most_votes(self, state: _State) -> int:
-        """What a fixed design that can always break a tie would have spent on the pair."""
-        config = self._config
-        if config.stop_at is not None:
-            return config.max_votes
-        planned = votes_wanted([], state.pair, config)
-        return planned + (1 if config.tie_breaker and planned > 1 else 0)
-
-    def _extra_votes(self, state: _State, verdicts: list[Verdict]) -> int:
-        """Votes beyond those wanted at any time, as the votes came in."""
-        if len(verdicts) <= state.wanted:
-            return 0
-        prefixes = (verdicts[:k] for k in range(len(verdicts)))
-        asked = max(votes_wanted(prefix, state.pair, self._config) for prefix in prefixes)
-        return max(0, len(verdicts) - asked)
-
-    def _is_tie_break(self, state: _State, verdicts: list[Verdict]) -> bool:
-        return len(verdicts) >= votes_wanted([], state.pair, self._config)
 
     def _place(self, state: _State) -> None:
         """Put a pair where it belongs in the order, or out of it when it needs no vote."""
@@ -341,7 +361,11 @@ class PairQueue:
             state.place = (-state.rule.priority, -len(verdicts), state.shuffle, state.pair.id)
             self._order.add(state.place)
             self._undecided[state.pair.id] = state
-        self._count(state, verdicts)
+        now = counted(
+            state.pair, verdicts, self._config, wanted=state.wanted, decided=state.decided
+        )
+        self._tally.move(state.counted, now)
+        state.counted = now
 
     def _full(self, state: _State, labeler: str, now: float) -> bool:
         return len(state.verdicts()) + state.held_by_others(labeler, now) >= state.wanted
@@ -354,6 +378,11 @@ class PairQueue:
         if not self.is_new_to(state.pair.id, labeler):
             return False
         return not self._full(state, labeler, now)
+
+
+def order_of(judgment: Judgment) -> Order:
+    """Of two words of one labeler on a pair the greater one counts."""
+    return judgment.revision, judgment.created_at, judgment.id
 
 
 def is_regular(pair: Pair) -> bool:

@@ -14,14 +14,15 @@ from threading import Thread
 
 from annotate.config import Distribution
 from annotate.report_data import FullReport, full_report
-from storage.store import Store, utc_now
+from storage.lake import LakeAddress
+from storage.store import Store, from_text, to_text, utc_now
 
 _NICE = 10
 
 
-def report_from_child(database: Path, config: Distribution) -> FullReport | str:
+def report_from_child(database: Path | LakeAddress, config: Distribution) -> FullReport | str:
     """Start such a process and wait for its report; or why there is none."""
-    command = [sys.executable, "-m", "annotate.report_child", str(database)]
+    command = [sys.executable, "-m", "annotate.report_child", to_text(database)]
     command.append(config.model_dump_json(include=set(Distribution.model_fields)))
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
@@ -50,7 +51,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, and ends this one too
     os.nice(_NICE)
     Thread(target=_end_with_the_parent, daemon=True).start()
-    with Store(Path(database)) as store:
+    with Store(from_text(database)) as store:
         found = full_report(store, Distribution.model_validate_json(settings), now=utc_now())
     sys.stdout.buffer.write(pickle.dumps(found))
     sys.stdout.flush()

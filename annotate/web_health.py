@@ -9,10 +9,11 @@ from fastapi.responses import JSONResponse, Response
 
 from annotate.access import anybody, scrapers
 from annotate.desk import Desk
-from annotate.health import Health, free_bytes
+from annotate.health import Health
 from annotate.metrics import Glance, Metrics
 from annotate.timed import Timed
 from storage.errors import ConfigurationError
+from storage.lake import LakeAddress
 from storage.runs import RunTally
 from storage.store import Store
 
@@ -60,7 +61,7 @@ def metrics_router(metrics: Metrics, health: Health, desk: Desk, store: Store) -
             active_labelers=seen["labelers"],
             runs=tally.counts(),
             database_bytes=_size(store.database),
-            disk_free_bytes=free_bytes(store.database.parent),
+            disk_free_bytes=health.free_bytes(),
         )
 
     timed = Timed(look, limit_seconds=SCRAPE_SECONDS, keep_seconds=0.0)
@@ -91,7 +92,9 @@ def metrics_token() -> str:
     return found
 
 
-def _size(database: Path) -> int:
+def _size(database: Path | LakeAddress) -> int:
     """The database and its write-ahead log; 0 where the store keeps its rows elsewhere."""
+    if not isinstance(database, Path):
+        return 0
     files = (database, database.with_name(f"{database.name}.wal"))
     return sum(file.stat().st_size for file in files if file.exists())

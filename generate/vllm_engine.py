@@ -170,6 +170,7 @@ def _say_when_dead(core: Any) -> None:
     vLLM 0.32 goes on waiting for the output of an engine that was killed (SyncMPClient.get_output).
     """
     from vllm.v1.engine.core_client import SyncMPClient
+    from vllm.v1.engine.exceptions import EngineDeadError
 
     if not isinstance(core, SyncMPClient):
         return
@@ -177,7 +178,7 @@ def _say_when_dead(core: Any) -> None:
 
     def watch() -> None:
         wait(ends)
-        core.outputs_queue.put(RuntimeError("its process ended"))
+        core.outputs_queue.put(EngineDeadError())
 
     Thread(target=watch, daemon=True, name="watching the engine").start()
 

@@ -17,6 +17,7 @@ from pairloop import (
     commands_judge,
     commands_loop,
     commands_repair,
+    commands_store,
     commands_team,
     commands_train,
 )
@@ -40,6 +41,7 @@ commands_train.register(app)
 commands_evaluate.register(app)
 commands_judge.register(app)
 commands_repair.register(app)
+commands_store.register(app)
 
 
 def main() -> None:

@@ -21,10 +21,14 @@ def repair(
     """Set a damaged log of the database aside and keep all that was stored before the damage."""
     from pairloop.workspace import open_workspace
     from storage.damage import set_aside
-    from storage.errors import DamagedError
+    from storage.errors import DamagedError, InputError
     from storage.judgments import judgment_events
 
     space = open_workspace(workspace)
+    if not isinstance(space.database, Path):
+        raise InputError(
+            f"{space.database} has no log of ours to repair: PostgreSQL keeps its own."
+        )
     kept_as, unreadable = "", 0
     while True:
         try:
@@ -32,7 +36,7 @@ def repair(
                 judgments = len(judgment_events(store))
             break
         except DamagedError as error:
-            copy, cut = set_aside(store.database, error.at)
+            copy, cut = set_aside(space.database, error.at)
             kept_as, unreadable = kept_as or str(copy), unreadable + cut
     if as_json:
         found = {"judgments": judgments, "kept_as": kept_as, "unreadable_bytes": unreadable}

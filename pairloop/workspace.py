@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 from annotate.config import AnnotateConfig, Retrain
 from generate.config import GenerateConfig
 from pairloop.logs import LogConfig
-from storage.config import check_sections, read_toml, section
+from storage.config import StorageConfig, check_sections, read_toml, section
 from storage.errors import ConfigurationError
 from train.config import Method, TrainConfig, settings_of
 
 if TYPE_CHECKING:
+    from storage.lake import LakeAddress
     from storage.store import Store
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE = "pairloop.toml"
 DATABASE = "pairloop.duckdb"
-SECTIONS = ("generate", "annotate", "train", "retrain", "log")
+SECTIONS = ("storage", "generate", "annotate", "train", "retrain", "log")
 
 TEMPLATE = """\
 # A pairloop workspace. Every key that is not here has its default; see docs/configuration.md.
@@ -65,12 +66,30 @@ class Workspace:
     train: TrainConfig
     retrain: Retrain
     log: LogConfig
+    storage: StorageConfig
+
+    @property
+    def database(self) -> Path | LakeAddress:
+        """Where the rows are; raises ConfigurationError where [storage] says no usable place."""
+        if not self.storage.store:
+            if self.storage.data:
+                raise ConfigurationError(
+                    f"{self.root / CONFIG_FILE}: storage.data is for a distributed store, and there "
+                    "is no storage.store. Give both or neither; see docs/many-machines.md."
+                )
+            return self.root / DATABASE
+        from storage.lake import LakeAddress
+
+        data = self.storage.data
+        if data and "://" not in data:
+            data = str((self.root / Path(data).expanduser()).resolve())
+        return LakeAddress.of(self.storage.store, data)
 
     def store(self, *, hold: bool = False) -> Store:
         """The database; hold=True keeps the file and serves it (the labeling server)."""
         from storage.store import Store
 
-        return Store(self.root / DATABASE, hold=hold)
+        return Store(self.database, hold=hold)
 
     @property
     def guidelines(self) -> str:
@@ -108,6 +127,7 @@ def open_workspace(root: Path, *, method: Method | None = None) -> Workspace:
         train=section(path, data, "train", TrainConfig),
         retrain=section(path, data, "retrain", Retrain),
         log=section(path, data, "log", LogConfig),
+        storage=section(path, data, "storage", StorageConfig),
     )
 
 

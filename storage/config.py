@@ -10,11 +10,20 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.errors import ConfigurationError, WorkspaceError
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class StorageConfig(BaseModel):
+    """The [storage] section: where the rows are. Nothing in it means the workspace's own file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = ""  # "ducklake:postgres:dbname=pairloop host=db user=pairloop"
+    data: str = ""  # with it: a folder that all machines share, or s3://bucket/prefix
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ DuckDB lets one process hold the file. Every thread takes its own cursor.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -43,6 +44,46 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(f.name.split("_")[0]), f.read_text(encoding="utf-8")) for f in files]
 
 
+def newest_version() -> int:
+    """The schema this program makes."""
+    return migrations()[-1][0]
+
+
+class Transaction:
+    """Appends and queries that become visible to others together, or never."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        insert(self._cursor, table, rows)
+
+    def query(self, sql: str, params: Mapping[str, object]) -> pa.Table:
+        return self._cursor.execute(sql, dict(params)).to_arrow_table()
+
+
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
+    """Commit what is done inside, if nothing is raised."""
+    cursor.begin()
+    try:
+        yield Transaction(cursor)
+        cursor.commit()
+    except BaseException as error:
+        with suppress(duckdb.TransactionException):  # a failed commit has ended it already
+            cursor.rollback()
+        if isinstance(error, duckdb.Error):
+            raise StoreError(f"Nothing was written: {error}") from error
+        raise
+
+
+def insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    """Insert rows in one statement."""
+    cursor.register("incoming_rows", rows)
+    cursor.execute(f'insert into "{table}" by name from incoming_rows')
+    cursor.unregister("incoming_rows")
+
+
 class EmbeddedConnection:
     """The open file. Two verbs, `append` and `query`; usable from many threads."""
 
@@ -62,17 +103,46 @@ class EmbeddedConnection:
                 raise FileHeldError(_held_message(database, held)) from error
             raise cannot_open(database, error) from error
         try:
-            _migrate(connection, database)
+            migrate(connection, str(database))
         except BaseException:
             connection.close()
             raise
         return cls(connection, database)
 
+    @classmethod
+    def open_to_read(cls, file: Path) -> Self:
+        """Open a file that stays as it is, whatever version made it."""
+        try:
+            found = cls(duckdb.connect(str(file), read_only=True), file)
+            version = found.version()
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{file} can't be read as a pairloop database: {error}. Name another file."
+            ) from error
+        if version > newest_version():
+            found.close()
+            raise _too_new(str(file), version)
+        return found
+
+    def version(self) -> int:
+        """The schema the file has."""
+        rows = self.query("select coalesce(max(version), 0) as n from schema_versions", {})
+        return int(rows["n"][0].as_py())
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing."""
+        cursor = self.connection.cursor()
+        try:
+            with transaction(cursor) as opened:
+                yield opened
+        finally:
+            cursor.close()
+
     def append(self, table: str, rows: pa.Table) -> None:
         cursor = self.connection.cursor()
         try:
-            cursor.register("incoming_rows", rows)
-            cursor.execute(f'insert into "{table}" by name from incoming_rows')
+            insert(cursor, table, rows)
         except duckdb.FatalException as error:
             self.given_up = True
             if _DURABLE not in str(error):
@@ -129,21 +199,23 @@ def _held_message(database: Path, held: re.Match[str]) -> str:
     )
 
 
-def _migrate(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Apply the migrations the file lacks, each in a transaction together with its record."""
+def _too_new(database: str, version: int) -> WorkspaceError:
+    return WorkspaceError(
+        f"{database} was made by a newer pairloop (schema {version}, this program knows up to "
+        f"{newest_version()}). Nothing was changed. Update pairloop, then run this again."
+    )
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+    """Apply the migrations the database lacks, each in a transaction together with its record."""
     connection.execute(
         "create table if not exists schema_versions (version bigint, applied_at timestamp)"
     )
     row = connection.execute("select coalesce(max(version), 0) from schema_versions").fetchone()
     have = int(row[0]) if row else 0
-    known = migrations()
-    newest = known[-1][0]
-    if have > newest:
-        raise WorkspaceError(
-            f"{database} was made by a newer pairloop (schema {have}, this program knows up to "
-            f"{newest}). Nothing was changed. Update pairloop, then run this again."
-        )
-    for version, sql in known:
+    if have > newest_version():
+        raise _too_new(database, have)
+    for version, sql in migrations():
         if version <= have:
             continue
         connection.begin()
@@ -155,5 +227,6 @@ def _migrate(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
             )
             connection.commit()
         except BaseException:
-            connection.rollback()
+            with suppress(duckdb.TransactionException):  # a failed commit has ended it already
+                connection.rollback()
             raise

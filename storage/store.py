@@ -6,6 +6,7 @@
 
 A command takes the file for one unit of work and gives it back, so several commands can work
 side by side; while `pairloop annotate` holds the file it serves it, and the others attach.
+On many machines the rows are in a lake (storage/lake.py), which all of them write to at once.
 A retried append is harmless: rows are content-addressed and the views keep one of each.
 """
 
@@ -20,11 +21,12 @@ from typing import Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from storage import quack
+from storage import lake, quack
 from storage.codec import TABLES, Record, decode, encode
 from storage.embedded import EmbeddedConnection, FileHeldError, GivenUpError
 from storage.errors import StoreError
 from storage.held import HeldFile
+from storage.lake import LakeAddress, LakeConnection
 from storage.sql_files import queries
 
 R = TypeVar("R", bound=Record)
@@ -33,7 +35,7 @@ WAIT_SECONDS = 10.0  # how long a short hold by another command is waited out
 
 
 class Connection(Protocol):
-    """What both the file and a served file can do."""
+    """What the file, a served file and a lake can do."""
 
     def append(self, table: str, rows: pa.Table) -> None: ...
     def query(self, sql: str, params: Mapping[str, object]) -> pa.Table: ...
@@ -45,18 +47,46 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def to_text(database: Path | LakeAddress) -> str:
+    """Where a store is, as one argument of a command."""
+    if isinstance(database, LakeAddress):
+        return f"{database}\n{database.data}"
+    return str(database)
+
+
+def from_text(text: str) -> Path | LakeAddress:
+    """Undo `to_text`."""
+    store, _, data = text.partition("\n")
+    return LakeAddress.of(store, data) if store.startswith(lake.PREFIX) else Path(text)
+
+
 class Store:
     """Append-only rows of one workspace.
 
-    hold=True keeps the file for this process and serves it to others (the labeling server).
+    hold=True keeps the file for this process and serves it to others (the labeling server). A lake
+    is held by nobody: every process has a connection of its own.
     """
 
-    def __init__(self, database: Path, *, hold: bool = False) -> None:
+    def __init__(self, database: Path | LakeAddress, *, hold: bool = False) -> None:
         self.database = database
         self._lock = threading.RLock()
         self._depth = 0
         self._connection: Connection | None = None
-        self._held = HeldFile(database, _open_own) if hold else None
+        self._held: HeldFile | None = None
+        if isinstance(database, Path):
+            self._held = HeldFile(database, _open_own) if hold else None
+        elif hold:
+            lake.connect(database)  # says now what is wrong with it
+
+    @property
+    def shared(self) -> bool:
+        """Whether other labeling servers may write judgments too."""
+        return isinstance(self.database, LakeAddress)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where large private files may lie for a moment: beside the database; None for a lake."""
+        return None if isinstance(self.database, LakeAddress) else self.database.parent
 
     def append(self, rows: Sequence[Record]) -> None:
         """Store records of one kind, all or none, durable on return."""
@@ -91,12 +121,22 @@ class Store:
         """The same rows as records."""
         return decode(kind, self.table(name, **params))
 
+    def sizes(self) -> dict[str, int]:
+        """How many rows each table of a shared store has; cheap enough to ask every second."""
+        with self.connected() as connection:
+            assert isinstance(connection, LakeConnection), "only a lake has writers elsewhere"
+            return connection.sizes()
+
     @contextmanager
     def connected(self) -> Iterator[Connection]:
         """Keep one connection for a unit of work of many calls. Never across a model call."""
         if self._held is not None:
             with self._held.using() as held, _interruptible():
                 yield held
+            return
+        if isinstance(self.database, LakeAddress):  # for any number of threads at once
+            with _interruptible():
+                yield lake.connect(self.database)
             return
         with self._lock, _interruptible():
             if self._connection is None:
@@ -153,8 +193,10 @@ def _open_own(database: Path) -> EmbeddedConnection:
     return found
 
 
-def _connect(database: Path) -> Connection:
+def _connect(database: Path | LakeAddress) -> Connection:
     """The file if it is free, else whoever serves it; waits out other commands' short holds."""
+    if isinstance(database, LakeAddress):
+        return lake.connect(database)
     end = monotonic() + WAIT_SECONDS
     while True:
         try:

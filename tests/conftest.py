@@ -1,11 +1,13 @@
-"""What the tests need beyond Python: a browser, nginx, vLLM, Ray. Missing ones are skipped and named, unless
-PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
+"""What the tests need beyond Python: a browser, vLLM, Ray, PostgreSQL, nginx. Missing ones are skipped
+and named, unless PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
 
 import os
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import postgres
 import pytest
 from hypothesis import settings
 
@@ -32,15 +34,17 @@ def _missing(need: str) -> str:
         return "Ray is not installed (pip install 'pairloop[ray]')"
     if need == "browser" and not any(map(shutil.which, BROWSERS)):
         return "no Chromium was found (make browser)"
-    if need == "nginx" and not shutil.which("nginx"):
-        return "nginx was not found (make nginx)"
+    if need == "postgres" and postgres.programs() is None:
+        return "no PostgreSQL server was found (make services)"
+    if need == "nginx" and shutil.which("nginx") is None:
+        return "no nginx was found (make services)"
     return ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
     for item in items:
-        for need in ("vllm", "ray", "browser", "nginx"):
+        for need in ("vllm", "ray", "browser", "postgres", "nginx"):
             reason = _missing(need) if need in item.keywords else ""
             if reason and need in required:
                 raise pytest.UsageError(f"{item.nodeid} must run here, but {reason}.")
@@ -52,3 +56,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def micro_model() -> str:
     """The bundled SFT model's folder."""
     return str(MICRO_MODEL)
+
+
+@pytest.fixture(scope="session")
+def lakes() -> Iterator[postgres.Lakes]:
+    """Distributed stores on a PostgreSQL server that this process starts for its tests."""
+    with postgres.postgres_server() as server:
+        yield postgres.Lakes(server)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from browsing import CHROMIUM, FLAGS
+
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()

@@ -165,9 +165,10 @@ def fill_store(
     pairs: int = 12,
     labelers: Sequence[str] = ("ann", "bob"),
     admin: str | None = "lead",
+    model: str = "test/model",
 ) -> Filled:
     """A round of `pairs` prompts with two answers each, and people with PASSWORD."""
-    policy = make_policy()
+    policy = make_policy(base_model=model)
     prompts = [make_prompt(f"Question {i}: what is {i} + {i}?") for i in range(pairs)]
     responses = []
     for i, prompt in enumerate(prompts):

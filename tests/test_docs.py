@@ -9,12 +9,13 @@ import pytest
 from annotate.config import AnnotateConfig, Judge, Oidc, Retrain, Webhook
 from generate.config import GenerateConfig, RayCluster, Server
 from pairloop.logs import LogConfig
+from storage.config import StorageConfig
 from train.config import Launch, TrainConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ["init", "demo", "prompts", "generate", "annotate", "labelers", "agreement", "export"]
-COMMANDS += ["import", "judge", "train", "evaluate", "status", "repair"]
+COMMANDS += ["import", "judge", "train", "evaluate", "status", "repair", "store"]
 
 
 def registered_commands() -> set[str]:
@@ -48,6 +49,7 @@ def test_every_command_and_link_in_the_docs_exists(page):
 @pytest.mark.parametrize(
     ("section", "model"),
     [
+        ("## [storage]", StorageConfig),
         ("## [generate]", GenerateConfig),
         ("### [generate.server]", Server),
         ("### [generate.ray]", RayCluster),

@@ -19,7 +19,7 @@ MAY = {
 }
 STANDARD_LIBRARY_ONLY = ("storage/records.py", "storage/team_records.py", "storage/errors.py")
 HEAVY = {
-    "duckdb": {"storage/embedded.py", "storage/quack.py"},
+    "duckdb": {"storage/embedded.py", "storage/lake.py", "storage/quack.py"},
     "vllm": {"generate/vllm_engine.py"},
     "ray": {"generate/ray_engine.py"},
     "trl": {

@@ -82,8 +82,8 @@ def import_files(
     dataset: whose people the annotators are, where it is not the layout's name.
     """
     now = utc_now()
-    # Beside the database: the rows are as large as it will be, and as private.
-    with tempfile.TemporaryDirectory(prefix=".pairloop-import-", dir=store.database.parent) as at:
+    # Beside the database, where it is a file: the rows are as large as it will be, and as private.
+    with tempfile.TemporaryDirectory(prefix=".pairloop-import-", dir=store.folder) as at:
         spool = Spool(Path(at))
         gatherer = Gatherer(spool, config, firsts=first_responses(store), now=now)
         people = gather(sources, gatherer, dataset=dataset)

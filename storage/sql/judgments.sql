@@ -22,16 +22,19 @@ order by created_at, revision, id;
 -- name: last_words_of_people
 -- What people last said of each pair that was not imported with its votes, withdrawals included; in
 -- the order in which they began to say something, since their last withdrawal: by arrival, for the
--- clock may have been set back meanwhile.
+-- clock may have been set back meanwhile. Of two words with one number the later one is the last.
 with events as (
     select
+        id,
         any_value(pair_id) as pair_id,
         any_value(labeler) as labeler,
         any_value(revision) as revision,
         any_value(verdict) as verdict,
         any_value(withdrawn) as withdrawn,
+        min(created_at) as created_at,
         min(rowid) as arrival
     from judgment_rows
+    where rowid < $below
     group by id
 ),
 
@@ -42,16 +45,19 @@ withdrawals as (
         max(revision) as revision
     from judgment_rows
     where withdrawn
+        and rowid < $below
     group by pair_id, labeler
 )
 
 select
     j.pair_id,
     j.labeler,
-    arg_max(j.verdict, j.revision) as verdict,
+    arg_max(j.verdict, (j.revision, j.created_at, j.id)) as verdict,
     max(j.revision) as revision,
-    arg_max(j.withdrawn, j.revision) as withdrawn,
-    count(*) as events
+    arg_max(j.withdrawn, (j.revision, j.created_at, j.id)) as withdrawn,
+    count(*) as events,
+    arg_max(j.created_at, (j.revision, j.created_at, j.id)) as created_at,
+    arg_max(j.id, (j.revision, j.created_at, j.id)) as id
 from events as j
 inner join pairs as p on p.id = j.pair_id
 left join labelers as l on l.name = j.labeler
@@ -67,6 +73,7 @@ order by min(j.arrival) filter (where j.revision > coalesce(w.revision, -1)), mi
 with mine as (
     from judgment_rows
     where labeler = $labeler
+        and rowid < $below
     qualify row_number() over (partition by id order by created_at) = 1
 ),
 
@@ -76,6 +83,7 @@ arrivals as (
         min(rowid) as arrival
     from judgment_rows
     where labeler = $labeler
+        and rowid < $below
     group by id
 )
 
@@ -104,7 +112,8 @@ order by a.arrival;
 -- name: judgment_key_marks
 -- Half of each judgment key's md5 as a number: what is not among them was never stored.
 select md5_number_lower(id) as mark
-from judgment_rows;
+from judgment_rows
+where rowid < $below;
 
 -- name: judgment_by_id
 -- The judgment with this key.

@@ -1,7 +1,7 @@
 """Servers for the tests of the routes."""
 
 import pytest
-from browsing import CHROMIUM, FLAGS, LabelingServer
+from browsing import LabelingServer
 from web import Server
 
 
@@ -22,17 +22,6 @@ def own(request, tmp_path, monkeypatch):
     made = Server(tmp_path, **getattr(request, "param", {}))
     yield made
     made.store.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

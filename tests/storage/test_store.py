@@ -141,6 +141,24 @@ def served(tmp_path_factory) -> Iterator[Store]:
         holder.stdin.close()
 
 
+@pytest.fixture(scope="module")
+def distributed(lakes) -> Store:
+    """A store with its catalog in PostgreSQL."""
+    return Store(lakes.new())
+
+
+@pytest.fixture(params=["own", pytest.param("distributed", marks=pytest.mark.postgres)])
+def empty(request, tmp_path) -> Store:
+    """A store with nothing in it."""
+    if request.param == "own":
+        return Store(tmp_path / "pairloop.duckdb")
+    return Store(request.getfixturevalue("lakes").new())
+
+
+PLACES = ["own", "served", pytest.param("distributed", marks=pytest.mark.postgres)]
+BESIDE = PLACES[1:]  # other processes can reach them at any time
+
+
 def found(store: Store, row: Record) -> list[Record]:
     """The records stored under this one's key."""
     query, key, parameter = READ[type(row)]
@@ -165,15 +183,19 @@ def test_every_kind_of_record_comes_back_as_it_was(own, kind, data):
     assert found(own, row) == [row]
 
 
+@pytest.mark.parametrize("where", BESIDE)
 @pytest.mark.parametrize("kind", READ, ids=lambda k: k.__name__)
-@settings(ANY_DATA, max_examples=2)
-@given(data=st.data())
-def test_every_kind_of_record_comes_back_from_another_process_that_holds_the_file(
-    served, kind, data
-):
-    row = build(kind, data)
-    served.append([row])
-    assert found(served, row) == [row]
+def test_every_kind_of_record_comes_back_from_a_store_of_many_processes(request, where, kind):
+    store = request.getfixturevalue(where)
+
+    @settings(ANY_DATA, max_examples=2)
+    @given(data=st.data())
+    def comes_back(data):
+        row = build(kind, data)
+        store.append([row])
+        assert found(store, row) == [row]
+
+    comes_back()
 
 
 # Parameters that match no row, by name; those of other names are texts.
@@ -182,7 +204,7 @@ OF_NOTHING = {
         key: ["nobody"]
         for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
     },
-    **dict.fromkeys(["count", "skip", "part", "max_tokens"], 0),
+    **dict.fromkeys(["after", "below", "count", "skip", "part", "max_tokens"], 0),
     **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
@@ -195,6 +217,7 @@ ABOUT_ALL = {
     "decided_since",
     "imported_summary",
     "judged_texts",
+    "last_of_account",
     "mean_answer_tokens",
     "pairs_by_standing",
     "people_tallies",
@@ -204,7 +227,7 @@ ABOUT_ALL = {
 }
 
 
-@pytest.mark.parametrize("where", ["own", "served"])
+@pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("name", queries())
 def test_every_named_query_runs_on_what_is_not_there(request, where, name):
     store = request.getfixturevalue(where)
@@ -219,22 +242,26 @@ def test_an_empty_append_does_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_records_of_two_kinds_in_one_append_are_refused_and_none_is_stored(own):
+@pytest.mark.parametrize("where", PLACES)
+def test_records_of_two_kinds_in_one_append_are_refused_and_none_is_stored(request, where):
+    store = request.getfixturevalue(where)
     prompt, policy = make_prompt("mixed"), make_policy()
     with pytest.raises(TypeError, match=r"one kind of record at a time.*Policy.*Prompt"):
-        own.append([prompt, policy])
-    assert found(own, prompt) == []
+        store.append([prompt, policy])
+    assert found(store, prompt) == []
 
 
-def test_a_row_that_cannot_be_stored_keeps_the_whole_append_out(own):
+@pytest.mark.parametrize("where", PLACES)
+def test_a_row_that_cannot_be_stored_keeps_the_whole_append_out(request, where):
+    store = request.getfixturevalue(where)
     good, bad = make_prompt("good one"), make_prompt("half a pair: \ud800")
     with pytest.raises(ValueError):
-        own.append([good, bad])
-    assert found(own, good) == []
+        store.append([good, bad])
+    assert found(store, good) == []
 
 
-def test_the_same_content_stored_twice_shows_once_as_it_was_first(tmp_path):
-    store = Store(tmp_path / "pairloop.duckdb")
+def test_the_same_content_stored_twice_shows_once_as_it_was_first(empty):
+    store = empty
     first = make_prompt("What is tea?", source="first.jsonl")
     again = make_prompt("What is tea?", source="again.jsonl", created_at=NOW + timedelta(seconds=1))
     for row in (first, again, first):
@@ -242,8 +269,8 @@ def test_the_same_content_stored_twice_shows_once_as_it_was_first(tmp_path):
     assert store.read(records.Prompt, "prompts_all") == [first]
 
 
-def test_the_latest_revision_counts_and_a_withdrawn_judgment_disappears(tmp_path):
-    store = Store(tmp_path / "pairloop.duckdb")
+def test_the_latest_revision_counts_and_a_withdrawn_judgment_disappears(empty):
+    store = empty
     prompt, policy = make_prompt(), make_policy()
     pair = make_pair(*(make_response(prompt, policy, "x", index=i) for i in range(2)))
     first = make_judgment(pair, "ann", Verdict.FIRST)

@@ -1,0 +1,28 @@
+"""What was appended since the last look: rows are numbered in the order they were stored."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from storage.codec import decode
+from storage.records import IMPORTED_VOTES, Consensus, Judgment, Presentation
+from storage.store import Store
+
+
+def judgments_after(store: Store, row: int) -> list[tuple[int, Judgment]]:
+    """People's judgment rows on pairs to label beyond this one, each with its number."""
+    found = store.table("judgments_after", after=row, imported=IMPORTED_VOTES)
+    return list(zip(found["row"].to_pylist(), decode(Judgment, found), strict=True))
+
+
+def presentations_after(
+    store: Store, row: int, *, since: datetime
+) -> list[tuple[int, Presentation]]:
+    """Showings beyond this row, each with its number; one that is renewed comes again."""
+    found = store.table("presentations_after", after=row, since=since)
+    return list(zip(found["row"].to_pylist(), decode(Presentation, found), strict=True))
+
+
+def consensus_of_pairs(store: Store, pair_ids: Collection[str]) -> dict[str, Consensus]:
+    """Where these pairs stand, by pair id; pairs that nobody judged are left out."""
+    found = store.read(Consensus, "consensus_of_pairs", pair_ids=sorted(pair_ids))
+    return {c.pair_id: c for c in found}
