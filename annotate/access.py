@@ -87,7 +87,7 @@ def admin_only(request: Request) -> Labeler:
 
 def scrapers(request: Request) -> None:
     """Admins, and whoever has the metrics token (the gate knows it)."""
-    if not request.state.scraper:
+    if not getattr(request.state, "scraper", False):
         _allowed(request, Access.ADMINS)
 
 

@@ -134,6 +134,7 @@ class Desk:
             self._look(at_once=True)
             with self._lock:
                 lost = self._others.outrun(person, pairs)
+            self._store.append(self._others.ended([s for s in shown if s.pair_id in lost]))
             pairs = [p for p in pairs if p.id not in lost]
             shown = [s for s in shown if s.pair_id not in lost]
         if standing is Standing.OPEN and not pairs and not held:

@@ -173,8 +173,7 @@ class Floor:
         person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
-        person.mine[judgment.pair_id] = judgment
-        person.skipped += judgment.verdict is Verdict.SKIP
+        person.say(judgment)
         person.graduated |= is_regular(self.pair(judgment.pair_id))
         person.pace.append(judgment.seconds)
 
@@ -188,8 +187,7 @@ class Floor:
         if judgment.seconds in person.pace:
             person.pace.remove(judgment.seconds)
         if before is not None:
-            person.mine[judgment.pair_id] = before
-            person.skipped += before.verdict is Verdict.SKIP
+            person.say(before)
 
     def standing(self, person: Person) -> Standing:
         """Whether this person may work now; what they have in the browser they may still judge."""

@@ -2,7 +2,8 @@
 
 Each server keeps its own pairs, votes and leases. Judgments and showings are rows, numbered in the
 order they were stored; a showing is a lease as the others see it. Whoever hands a pair out stores the
-showing first and then looks: if others were quicker, the pair is not handed out after all.
+showing first and then looks: if others were quicker, the pair is not handed out after all, and a row
+says that this lease is over.
 Two people may still vote where one vote was wanted, when one of them had the pair for longer than its
 lease; such votes count, and are noted in the trail.
 """
@@ -155,7 +156,7 @@ class Others:
     def mend(self, standing: Sequence[Consensus], extra: Sequence[Vote]) -> None:
         """Store a consensus that no server could make alone, and note the votes too many."""
         if standing:
-            known = news.consensus_of_pairs(self._store, [c.pair_id for c in standing])
+            known = pairing.consensus_of_pairs(self._store, [c.pair_id for c in standing])
             events = {pair_id: c.events for pair_id, c in known.items()}
             self._store.append([c for c in standing if events.get(c.pair_id, 0) < c.events])
         for vote in extra:
@@ -165,6 +166,11 @@ class Others:
         """The same showings, to be stored as leases that begin now."""
         now = utc_now()
         return [replace(p, created_at=max(now, p.created_at)) for p in shown]
+
+    def ended(self, shown: Sequence[Presentation]) -> list[Presentation]:
+        """The same showings, to be stored as leases that are over."""
+        before = utc_now() - timedelta(seconds=self._floor.config.lease_seconds)
+        return [replace(p, created_at=before) for p in shown]
 
     def outrun(self, person: Person, pairs: Sequence[Pair]) -> set[str]:
         """Those of the pairs that others were quicker to take; this person's leases on them end."""
@@ -184,6 +190,8 @@ class Others:
             floor.queue.rank(pair_id, who, row)
             age = (utc_now() - presentation.created_at).total_seconds()
             left = floor.config.lease_seconds - max(0.0, age)
+            if left <= 0:
+                floor.queue.drop(pair_id, who)
             known = pair_id in floor.queue.judged_by(who) or floor.queue.is_held(pair_id, who)
             if left > 0 and not known:
                 floor.queue.lease(pair_id, who, now=now, seconds=left)

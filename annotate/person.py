@@ -30,6 +30,11 @@ class Person:
     pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
     agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
 
+    def say(self, judgment: Judgment) -> None:
+        """Keep what they said of a pair of which nothing is kept."""
+        self.mine[judgment.pair_id] = judgment
+        self.skipped += judgment.verdict is Verdict.SKIP
+
     def drop(self, pair_id: str) -> None:
         """Forget what they said of a pair."""
         before = self.mine.pop(pair_id, None)

@@ -23,8 +23,13 @@ class Kind(StrEnum):
     REPEAT = "repeat"
 
 
+def digest(*parts: object) -> bytes:
+    """A hash of the parts: what is drawn by it is the same after a restart."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+
+
 def _chance(*parts: object) -> random.Random:
-    return random.Random(hashlib.sha256("\0".join(map(str, parts)).encode()).digest())
+    return random.Random(digest(*parts))
 
 
 def side_of(labeler: str, n: int, *, seed: int) -> Side:

@@ -1,13 +1,12 @@
 """What comes between the pairs to label and looks like them: gold pairs, sentinels, own repeats."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from annotate.config import AnnotateConfig
 from annotate.person import Person
 from annotate.queue import PairQueue, is_regular
-from annotate.sides import Kind, kind_of
+from annotate.sides import Kind, digest, kind_of
 from storage.records import Pair, Purpose, Verdict
 from storage.store import utc_now
 from storage.team_records import GoldUse
@@ -49,13 +48,13 @@ class Stock:
 
     def _new_gold(self, person: Person, ids: Sequence[str], *, seed: int) -> Pair | None:
         new = (i for i in ids if i not in person.shown and self._queue.is_new_to(i, person.name))
-        drawn = min(new, key=lambda i: _shuffle(seed, person.name, i), default=None)
+        drawn = min(new, key=lambda i: digest(seed, person.name, i), default=None)
         return None if drawn is None else self._queue.pair(drawn)
 
     def _repeat(self, person: Person, n: int, *, seed: int) -> Pair | None:
         """One of the person's own pairs of some time ago, as a pair of its own."""
         old = list(person.mine.values())[:-REPEAT_AFTER]
-        drawn = int.from_bytes(_shuffle(seed, person.name, n)[:8])
+        drawn = int.from_bytes(digest(seed, person.name, n)[:8])
         for i in range(len(old)):
             judgment = old[(drawn + i) % len(old)]
             pair = self._queue.pair(judgment.pair_id)
@@ -79,7 +78,3 @@ class Stock:
         self._queue.add([repeat])
         self._unstored[again] = repeat
         return repeat
-
-
-def _shuffle(*parts: object) -> bytes:
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).digest()

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from annotate.access import anybody, scrapers
 from annotate.desk import Desk
@@ -66,7 +66,14 @@ def metrics_router(metrics: Metrics, health: Health, desk: Desk, store: Store) -
 
     timed = Timed(look, limit_seconds=SCRAPE_SECONDS, keep_seconds=0.0)
 
-    @router.get("/metrics", dependencies=[Depends(scrapers)])
+    kinds: dict[str, object] = {"text/plain": {}, "application/openmetrics-text": {}}
+
+    @router.get(
+        "/metrics",
+        dependencies=[Depends(scrapers)],
+        response_class=PlainTextResponse,
+        responses={200: {"content": kinds}},
+    )
     async def scrape(request: Request) -> Response:
         """The numbers in Prometheus' text format, or OpenMetrics where that is asked for."""
         ready = not await health.refusal()

@@ -79,6 +79,21 @@ def _twice(store: Store, table: str) -> int:
     return int(found["n"][0].as_py())
 
 
+def _compared(space: Workspace, told: set[str]) -> Found:
+    """The answers that were seen stored before a kill, with those of the finished run."""
+    found = _answers(space)
+    with space.store() as store:
+        twice = _twice(store, "response_rows") + len(found) - PROMPTS * 12
+    return Found(
+        acknowledged=len(told),
+        found=len(told & found),
+        lost=len(told - found),
+        doubled=twice,
+        wrong=0,
+        refused=0,
+    )
+
+
 def kill_generate(folder: Path, times: int, seed: int) -> Found:
     """Killed after random numbers of answers; each is sampled once and none is missing."""
     space, chance = _workspace(folder), random.Random(seed)
@@ -92,17 +107,7 @@ def kill_generate(folder: Path, times: int, seed: int) -> Found:
         child.wait()
         told |= _answers(space)
     _finish(folder, "generate")
-    found = _answers(space)
-    with space.store() as store:
-        twice = _twice(store, "response_rows") + len(found) - PROMPTS * 12
-    return Found(
-        acknowledged=len(told),
-        found=len(told & found),
-        lost=len(told - found),
-        doubled=twice,
-        wrong=0,
-        refused=0,
-    )
+    return _compared(space, told)
 
 
 def _judge(space: Workspace) -> None:
@@ -203,17 +208,7 @@ def kill_engine(folder: Path) -> Found:
     assert "The vLLM engine stopped" in said, said[-2000:]
     assert "Traceback" not in said.split("Error: ")[-1], said[-2000:]
     _finish(folder, *words)
-    found = _answers(space)
-    with space.store() as store:
-        twice = _twice(store, "response_rows") + len(found) - PROMPTS * 12
-    return Found(
-        acknowledged=len(told),
-        found=len(told & found),
-        lost=len(told - found),
-        doubled=twice,
-        wrong=0,
-        refused=0,
-    )
+    return _compared(space, told)
 
 
 def _engine_of(parent: int) -> int | None:

@@ -1,6 +1,7 @@
 """`pairloop train`: look over, then train the next policy."""
 
 import json
+import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -73,6 +74,8 @@ def train(
         _join(space.root, machine_rank)
         return
     config = _with_launch(space.train, launch, processes)
+    if config.launch is None:
+        _use_one_gpu()
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
@@ -106,6 +109,12 @@ def train(
             )
             raise typer.Exit(130) from None
     _say_trained(result, as_json=as_json)
+
+
+def _use_one_gpu() -> None:
+    """Else trainers would copy the model to every GPU they see, which TRL refuses."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
 
 
 def _with_launch(config: "TrainConfig", name: str | None, processes: int | None) -> "TrainConfig":

@@ -1,10 +1,9 @@
 """What was appended since the last look: rows are numbered in the order they were stored."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from storage.codec import decode
-from storage.records import IMPORTED_VOTES, Consensus, Judgment, Presentation
+from storage.records import IMPORTED_VOTES, Judgment, Presentation
 from storage.store import Store
 
 
@@ -20,9 +19,3 @@ def presentations_after(
     """Showings beyond this row, each with its number; one that is renewed comes again."""
     found = store.table("presentations_after", after=row, since=since)
     return list(zip(found["row"].to_pylist(), decode(Presentation, found), strict=True))
-
-
-def consensus_of_pairs(store: Store, pair_ids: Collection[str]) -> dict[str, Consensus]:
-    """Where these pairs stand, by pair id; pairs that nobody judged are left out."""
-    found = store.read(Consensus, "consensus_of_pairs", pair_ids=sorted(pair_ids))
-    return {c.pair_id: c for c in found}

@@ -1,6 +1,6 @@
 """Reading pairs and what people concluded about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pyarrow as pa
 
@@ -42,7 +42,12 @@ def settled_pairs(store: Store) -> list[str]:
     return ids
 
 
+def consensus_of_pairs(store: Store, pair_ids: Collection[str]) -> dict[str, Consensus]:
+    """Where these pairs stand, by pair id; pairs that nobody judged are left out."""
+    found = store.read(Consensus, "consensus_of_pairs", pair_ids=sorted(pair_ids))
+    return {c.pair_id: c for c in found}
+
+
 def consensus_of_pair(store: Store, pair_id: str) -> Consensus | None:
     """Where one pair stands; None where it was not judged."""
-    found = store.read(Consensus, "consensus_of_pair", pair_id=pair_id)
-    return found[0] if found else None
+    return consensus_of_pairs(store, [pair_id]).get(pair_id)

@@ -9,10 +9,10 @@ from typing import Any
 
 from storage.prompts import normalised
 from storage.records import Pair, Prompt, Purpose, Split
+from train.checks_pairs import usual_settings
 from train.config import TrainConfig
 from train.examples import prompt_ids_of
-from train.preflight import EXAMPLES, Check, Light
-from train.usual import steps_of, unusual
+from train.preflight import Check, Light, check_of
 
 
 class LeftOut(StrEnum):
@@ -90,15 +90,14 @@ def checks_of(
     """What can be wrong with the prompts and the settings. read: a prompt's ids when it was
     answered, by prompt.
     """
-    again = len(filled_up(asked, config)) - len(asked)
+    filled = len(filled_up(asked, config))
+    again = filled - len(asked)
     left = ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in choice.left_out.items())
     room = config.max_length - config.max_completion_length
     long = [a.prompt_id for a in asked if len(a.prompt_ids) > room]
     other = [
         a.prompt_id for a in asked if tuple(read.get(a.prompt_id, a.prompt_ids)) != a.prompt_ids
     ]
-    steps = steps_of(config, len(filled_up(asked, config)) * config.num_generations)
-    wrong = unusual(config, steps=steps)
     most = max(len(a.prompt_ids) for a in asked) + config.max_completion_length
     return [
         Check(
@@ -109,41 +108,22 @@ def checks_of(
             f"answers each; left out: {left or 'none'}. The votes' weights are the reward model's"
             + (f"; {again} asked once more, to fill the last step" if again else ""),
         ),
-        Check(
-            name="length",
-            light=Light.RED if long else Light.GREEN,
-            count=len(long),
-            finding=f"{len(long)} prompts leave no room for answers of "
-            f"{config.max_completion_length} tokens in train.max_length = {config.max_length}"
-            if long
-            else f"prompts and answers have up to {most} tokens; train.max_length is "
-            f"{config.max_length}",
-            fix=f"Set train.max_length to {most} or more, or lower train.max_completion_length."
-            if long
-            else "",
-            examples=tuple(long[:EXAMPLES]),
+        check_of(
+            "length",
+            long,
+            f"prompts and answers have up to {most} tokens; train.max_length is {config.max_length}",
+            red=f"{len(long)} prompts leave no room for answers of "
+            f"{config.max_completion_length} tokens in train.max_length = {config.max_length}",
+            fix=f"Set train.max_length to {most} or more, or lower train.max_completion_length.",
         ),
-        Check(
-            name="chat template",
-            light=Light.RED if other else Light.GREEN,
-            count=len(other),
-            finding=f"{len(other)} prompts are other tokens now than when they were answered, and "
-            "the reward model learned from those"
-            if other
-            else "prompts read the same now as when the answers were sampled",
+        check_of(
+            "chat template",
+            other,
+            "prompts read the same now as when the answers were sampled",
+            red=f"{len(other)} prompts are other tokens now than when they were answered, and "
+            "the reward model learned from those",
             fix="The model's chat template or tokenizer changed. Go back to the one that sampled, "
-            "or sample and judge again."
-            if other
-            else "",
-            examples=tuple(other[:EXAMPLES]),
+            "or sample and judge again.",
         ),
-        Check(
-            name="settings",
-            light=Light.AMBER if wrong else Light.GREEN,
-            count=len(wrong),
-            finding="; ".join(wrong) or f"rate, beta and {steps:g} steps are in the usual range",
-            fix="A model much smaller or larger than a few billion weights may want it so."
-            if wrong
-            else "",
-        ),
+        usual_settings(config, rows=filled * config.num_generations),
     ]

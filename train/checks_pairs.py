@@ -5,7 +5,7 @@ from collections import Counter
 from rapidfuzz.distance import Levenshtein
 
 from storage.prompts import normalised
-from train.config import EXPERIMENTAL, WEIGHED, Method
+from train.config import EXPERIMENTAL, WEIGHED, Method, TrainConfig
 from train.preflight import Check, Data, Light, check_of
 from train.triplets import counted_ties
 from train.usual import steps_of, unusual
@@ -128,8 +128,13 @@ def _rows(data: Data) -> int:
 
 def settings(data: Data) -> Check:
     """Learning rate, beta and steps against what such training usually needs."""
-    steps = steps_of(data.config, _rows(data))
-    wrong = unusual(data.config, steps=steps)
+    return usual_settings(data.config, rows=_rows(data))
+
+
+def usual_settings(config: TrainConfig, *, rows: int) -> Check:
+    """The same, for so many rows an epoch."""
+    steps = steps_of(config, rows)
+    wrong = unusual(config, steps=steps)
     return Check(
         name="settings",
         light=Light.AMBER if wrong else Light.GREEN,

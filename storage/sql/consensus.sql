@@ -18,8 +18,8 @@ select
 from consensus
 order by pair_id;
 
--- name: consensus_of_pair
--- Where one pair stands.
+-- name: consensus_of_pairs
+-- Where these pairs stand.
 select
     pair_id,
     verdict,
@@ -36,7 +36,7 @@ select
     events,
     created_at
 from consensus
-where pair_id = $pair_id;
+where pair_id in (select unnest($pair_ids));
 
 -- name: settled_pairs
 -- The pairs that are settled.

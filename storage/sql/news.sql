@@ -40,23 +40,3 @@ from presentation_rows
 where rowid > $after
     and created_at > $since
 order by rowid;
-
--- name: consensus_of_pairs
--- Where these pairs stand.
-select
-    pair_id,
-    verdict,
-    probability_first,
-    votes,
-    first_votes,
-    second_votes,
-    tie_votes,
-    both_bad_votes,
-    method,
-    settled,
-    reason,
-    closed,
-    events,
-    created_at
-from consensus
-where pair_id in (select unnest($pair_ids));

@@ -1,8 +1,15 @@
-"""Servers for the tests of the routes."""
+"""A store, and servers for the tests of the routes."""
 
 import pytest
 from browsing import LabelingServer
+from factories import open_store
 from web import Server
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path, hold=True) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,13 @@ import threading
 
 import pytest
 from desks import desk_of, submit, work
-from factories import fill_store, open_store
+from factories import fill_store
 
 from annotate import assign, people, settings
 from annotate.cards import Choice, Standing
 from storage import judgments as judging
 from storage import team
 from storage.errors import InputError
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path, hold=True) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -39,14 +39,16 @@ def test_people_at_two_servers_give_every_pair_the_votes_it_needs_and_no_more(sh
     desks = [desk_of(shared), desk_of(shared)]
     failures: list[BaseException] = []
 
-    def label(who: str, desk) -> None:
-        chance = random.Random(who)
+    def label(who: str, desk) -> int:
+        chance, said = random.Random(who), 0
         try:
             while cards := desk.cards(who, count=2, have=()):
                 for card in cards:
                     submit(desk, who, card, chance.choice([Choice.LEFT, Choice.RIGHT]))
+                    said += 1
         except BaseException as error:
             failures.append(error)
+        return said
 
     people = [(f"labeler {i}", desks[i % 2]) for i in range(6)]
     threads = [Thread(target=label, args=person) for person in people]
@@ -54,8 +56,12 @@ def test_people_at_two_servers_give_every_pair_the_votes_it_needs_and_no_more(sh
         thread.start()
     for thread in threads:
         thread.join()
-    for who, desk in people * 2:  # those who left while others still held the last pairs come back
-        label(who, desk)
+    # Those who left while others still held the last pairs come back until nothing is left, and each
+    # server looks once more.
+    while sum(label(who, desk) for who, desk in people):
+        pass
+    for person in people:
+        label(*person)
 
     assert failures == []
     votes = defaultdict(list)

@@ -22,12 +22,6 @@ PLAIN = {"gold_share": 0, "repeat_share": 0, "sentinel_share": 0, "votes_per_pai
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path, hold=True) as opened:
-        yield opened
-
-
-@pytest.fixture
 def filled(store):
     return fill_store(store, pairs=60, labelers=("ann", "bob"), admin="lead")
 

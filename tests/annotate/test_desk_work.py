@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from desks import PLAIN, desk_of, submit, work
-from factories import fill_store, open_store
+from factories import fill_store
 
 from annotate.cards import Answer, Choice
 from annotate.config import AnnotateConfig, Question
@@ -16,12 +16,6 @@ from storage import pairs as pairing
 from storage.errors import ConflictError, InputError, StoreError
 from storage.pairs import consensus_by_pair
 from storage.records import Judgment, Pair, Purpose, Side, Strength, Verdict
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path, hold=True) as opened:
-        yield opened
 
 
 @pytest.fixture

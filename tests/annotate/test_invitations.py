@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from factories import PASSWORD, open_store
+from factories import PASSWORD
 
 from annotate.accounts import add_labeler, check_password, disable_labeler, token_hash
 from annotate.invitations import InvitationState, accept, find, invite, revoke, state_of
@@ -12,12 +12,6 @@ from storage import team
 from storage.errors import ConflictError, InputError
 from storage.judgments import labelers
 from storage.records import Role
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path, hold=True) as opened:
-        yield opened
 
 
 def test_a_link_makes_one_account_with_its_name_role_and_groups(store):

@@ -1,7 +1,6 @@
 """What a lead changes while people work: seen by every command, checked, and on the record."""
 
 import pytest
-from factories import open_store
 
 from annotate import settings
 from annotate.config import AnnotateConfig
@@ -9,12 +8,6 @@ from storage import team
 from storage.errors import ConfigurationError
 
 CONFIG = AnnotateConfig(votes_per_pair=2, port=7999)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path, hold=True) as opened:
-        yield opened
 
 
 def test_without_changes_the_file_counts(store):

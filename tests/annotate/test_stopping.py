@@ -28,14 +28,14 @@ def test_from_the_signal_on_every_request_is_refused_so_that_the_page_keeps_it()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the Rounds page needs fcntl")
-def test_a_run_that_outlives_the_pages_is_named_with_how_to_stop_it(tmp_path, capsys):
+def test_a_run_that_outlives_the_pages_is_named_with_how_to_stop_it(tmp_path, caplog):
     runner = runner_of(tmp_path, "import time; time.sleep(60)")
     tell_of_child(runner)
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     child = runner.start("train")
     try:
         tell_of_child(runner)
-        said = capsys.readouterr().err
+        said = caplog.text
     finally:
         runner.stop(term_after_seconds=0.1)
     assert f"`pairloop train` (process {child.pid}) goes on without the pages" in said

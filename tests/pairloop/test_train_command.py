@@ -1,6 +1,7 @@
 """`pairloop train --check` as its users call it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from training_data import fill_workspace
 from typer.testing import CliRunner
 
+from pairloop import commands_train
 from pairloop.cli import app
 from storage.errors import ConfigurationError
 
@@ -87,3 +89,13 @@ def test_flags_of_several_processes_that_do_not_fit_are_refused(workspace, words
     assert isinstance(done.exception, ConfigurationError)
     assert says in str(done.exception)
     assert not list((workspace / "policies").glob(".launch.json"))
+
+
+@pytest.mark.parametrize(("seen", "used"), [(None, "0"), ("2,3", "2"), ("", "")])
+def test_one_process_sees_one_gpu(seen, used, monkeypatch):
+    if seen is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    commands_train._use_one_gpu()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == used
