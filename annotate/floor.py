@@ -27,7 +27,7 @@ from storage import pairs as pairing
 from storage import team
 from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError
-from storage.records import Consensus, Judgment, Pair, Presentation, Verdict
+from storage.records import Consensus, Judgment, Pair, Presentation
 from storage.store import Store, utc_now
 from storage.team_records import Gold, GoldUse, LabelerSettings
 
