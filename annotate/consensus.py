@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from annotate.accuracy import Accuracy, coded_votes, project_accuracy
 from annotate.config import ConsensusRule, Distribution
 from annotate.label_model import LabelModel
-from annotate.outcome import Outcome, Tally, adjudicated, tallied_pairs
+from annotate.outcome import Outcome, Tally, adjudicated, alike
 from annotate.stats.consensus_model import probability_first
 from annotate.stats.votes import VERDICTS
 from storage import adjudications
@@ -263,39 +263,32 @@ def settle(store: Store, config: Distribution, *, accuracy: Accuracy | None = No
         chances = _chances(store, known.model) if known.model is not None else {}
         changed = []
 
-        @cache
-        def of_votes(tally: Tally, planned: int, imported: bool) -> Outcome:  # noqa: FBT001
-            return outcome_of(
-                tally, planned=planned, imported=imported, config=config, accuracy=known
+        for row in alike(tallies(store, adjudicated=list(decisions))):
+            imported = row.strategy == IMPORTED_VOTES
+            of_votes = cache(
+                partial(outcome_of, row.tally, imported=imported, config=config, accuracy=known)
             )
-
-        for row in tallied_pairs(tallies(store, adjudicated=list(decisions))):
-            planned = planned_votes(row.pair_id, row.purpose, row.strategy, config)
-            if row.pair_id in decisions:
-                outcome = adjudicated(decisions[row.pair_id])
-            elif row.pair_id in chances:
-                outcome = outcome_of(
-                    row.tally,
-                    planned=planned,
-                    imported=row.strategy == IMPORTED_VOTES,
-                    config=config,
-                    accuracy=known,
-                    chances=chances[row.pair_id],
-                )
-            else:
-                outcome = of_votes(row.tally, planned, row.strategy == IMPORTED_VOTES)
-            if row.differs(outcome):
-                changed.append(
-                    outcome.consensus(row.pair_id, row.tally, events=row.events, now=now)
-                )
+            differs = cache(row.differs)
+            for pair_id in row.pair_ids:
+                if pair_id in decisions:
+                    outcome = adjudicated(decisions[pair_id])
+                else:
+                    planned = planned_votes(pair_id, row.purpose, row.strategy, config)
+                    outcome = of_votes(planned=planned, chances=chances.get(pair_id))
+                if differs(outcome):
+                    changed.append(
+                        outcome.consensus(pair_id, row.tally, events=row.events, now=now)
+                    )
+        changed.sort(key=lambda c: c.pair_id)
         store.append(changed)
     return len(changed)
 
 
-def _chances(store: Store, model: LabelModel) -> dict[str, list[float]]:
+def _chances(store: Store, model: LabelModel) -> dict[str, tuple[float, ...]]:
     """Of each verdict by the model, per pair with votes."""
     votes, pairs, labelers = coded_votes(votes_of_people(store))
-    return dict(zip(pairs, model.posteriors(votes, labelers).tolist(), strict=True))
+    found = map(tuple, model.posteriors(votes, labelers).tolist())
+    return dict(zip(pairs, found, strict=True))
 
 
 def model_names(store: Store) -> set[str]:

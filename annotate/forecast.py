@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pyarrow as pa
+
 from annotate.config import Distribution
 from annotate.consensus import votes_wanted
 from storage import people
@@ -36,11 +38,14 @@ def wanted_under(store: Store, *configs: Distribution) -> list[int]:
         ]
 
 
-def forecast(store: Store, config: Distribution) -> Forecast:
-    """When labeling will be finished if people go on as in the last day."""
+def forecast(store: Store, config: Distribution, *, times: pa.Table) -> Forecast:
+    """When labeling will be finished if people go on as in the last day.
+
+    times: storage.people.vote_times.
+    """
     (wanted,) = wanted_under(store, config)
     now = utc_now()
-    votes, first = people.votes_since(store, since=now - timedelta(hours=WINDOW_HOURS))
+    votes, first = people.votes_since(times, since=now - timedelta(hours=WINDOW_HOURS))
     if first is None or not votes:
         return Forecast(wanted=wanted, per_hour=0.0, hours=None)
     begun = (now - first).total_seconds() / 3600

@@ -80,11 +80,11 @@ def adjudicated(adjudication: Adjudication) -> Outcome:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TalliedPair:
-    """A row of storage.tallies: a pair's votes now, and the consensus that the store has of it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Tallied:
+    """Pairs of storage.tallies alike in their votes now and in the consensus the store has of them."""
 
-    pair_id: str
+    pair_ids: list[str]
     purpose: Purpose
     strategy: str
     events: int
@@ -110,20 +110,22 @@ class TalliedPair:
         )
 
 
-def tallied_pairs(table: pa.Table) -> Iterator[TalliedPair]:
-    """The rows of storage.tallies.tallies."""
-    columns = [table[name].to_pylist() for name in table.column_names]
+def alike(table: pa.Table) -> Iterator[Tallied]:
+    """The rows of storage.tallies.tallies, those together that differ in nothing but their pair."""
+    said = [name for name in table.column_names if name != "pair_id"]
+    grouped = table.group_by(said).aggregate([("pair_id", "list")])
+    columns = [grouped[name].to_pylist() for name in ["pair_id_list", *said]]
     verdicts: dict[str | None, Verdict | None] = {None: None} | {v.value: v for v in Verdict}
     purposes = {p.value: p for p in Purpose}
     for row in zip(*columns, strict=True):
-        pair_id, purpose, strategy, events, first, second, tie, both_bad, verdict, *known = row
+        pair_ids, purpose, strategy, events, first, second, tie, both_bad, verdict, *known = row
         probability, kf, ks, kt, kb, method, settled, reason, closed, known_events = known
         before = None
         if known_events is not None:
             outcome = Outcome(verdicts[verdict], probability, method, settled, reason, closed)
             before = (known_events, Tally(kf, ks, kt, kb), outcome)
-        yield TalliedPair(
-            pair_id,
+        yield Tallied(
+            pair_ids,
             purposes[purpose],
             strategy,
             events,

@@ -13,8 +13,9 @@ from annotate.config import AnnotateConfig
 from annotate.forecast import Forecast, forecast
 from annotate.kept import Kept, PerStore
 from annotate.people_stats import PersonRow, people_rows
-from storage.people import votes_growth
+from storage.people import vote_times, votes_growth
 from storage.policies import policies
+from storage.prompts import prompt_ids
 from storage.records import Policy
 from storage.run_records import RunEvent
 from storage.runs import RunState, run_events, runs
@@ -65,17 +66,16 @@ def overview(store: Store, config: AnnotateConfig) -> Overview:
         summaries = round_summaries(store)
         known = policies(store)
         report = kept_report(store, config)
+        times = vote_times(store)
         return Overview(
             rounds=summaries,
             policies=known,
             people=people_rows(store, config),
-            forecast=forecast(store, config),
+            forecast=forecast(store, config, times=times),
             agreement=report,
             comparisons=compare(evaluation_outcomes(store), known),
-            votes_by_hour=votes_by_hour(votes_growth(store)),
-            next_step=next_step(
-                prompts=table_counts(store)["prompts"], rounds=summaries, known=known
-            ),
+            votes_by_hour=votes_by_hour(votes_growth(times)),
+            next_step=next_step(prompts=len(prompt_ids(store)), rounds=summaries, known=known),
         )
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from storage.records import LabelerKind, Role
 from storage.store import Store
 
@@ -84,13 +87,22 @@ def days(store: Store, *, since: datetime) -> list[Day]:
     return [Day(**row) for row in rows]
 
 
-def votes_since(store: Store, *, since: datetime) -> tuple[int, datetime | None]:
-    """Votes of people since then, and when the first of all was given."""
-    row: dict[str, Any] = store.query("votes_between", since=since)[0]
-    return int(row["votes"]), row["first_at"]
+def vote_times(store: Store) -> pa.Table:
+    """One row per counting vote of people, oldest first: created_at, and asked (on a pair to label)."""
+    return store.table("vote_times")
 
 
-def votes_growth(store: Store, *, points: int = 200) -> list[tuple[datetime, int]]:
+def votes_since(times: pa.Table, *, since: datetime) -> tuple[int, datetime | None]:
+    """Votes asked for and given since then, and when the first of all was given."""
+    asked = times.filter(times["asked"])["created_at"]
+    if not len(asked):
+        return 0, None
+    return pc.sum(pc.greater_equal(asked, since)).as_py(), asked[0].as_py()
+
+
+def votes_growth(times: pa.Table, *, points: int = 200) -> list[tuple[datetime, int]]:
     """When people's votes had grown to how many, at about so many points, the last included."""
-    rows: list[dict[str, Any]] = store.query("votes_growth", points=points)
-    return [(row["created_at"], int(row["votes"])) for row in rows]
+    total = times.num_rows
+    places = sorted({*range(0, total, max(1, total // points)), *range(total)[-1:]})
+    reached = times["created_at"].take(pa.array(places, type=pa.int64())).to_pylist()
+    return [(at, place + 1) for at, place in zip(reached, places, strict=True)]

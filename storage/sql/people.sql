@@ -191,36 +191,16 @@ where j.verdict <> 'skip'
 group by j.labeler, day
 order by j.labeler, day;
 
--- name: votes_between
--- How many votes of people there were from $since on, and when the first of all was given.
+-- name: vote_times
+-- When each vote of people that counts was given, and whether it was asked for: on a pair to label.
 select
-    count(*) filter (where j.created_at >= $since) as votes,
-    min(j.created_at) as first_at
+    j.created_at,
+    coalesce(
+        p.purpose in ('train', 'evaluation') and p.strategy <> 'imported votes', false
+    ) as asked
 from judgments as j
-inner join pairs as p on p.id = j.pair_id
+left join pairs as p on p.id = j.pair_id
 left join labelers as l on l.name = j.labeler
 where j.verdict <> 'skip'
-    and p.purpose in ('train', 'evaluation')
-    and p.strategy <> 'imported votes'
-    and coalesce(l.kind, 'human') = 'human';
-
--- name: votes_growth
--- How the votes of people grew: at most $points moments, evenly many votes apart, the last included.
-with given as (
-    select
-        j.created_at,
-        row_number() over (order by j.created_at, j.id) as votes,
-        count(*) over () as total
-    from judgments as j
-    left join labelers as l on l.name = j.labeler
-    where j.verdict <> 'skip'
-        and coalesce(l.kind, 'human') <> 'model'
-)
-
-select
-    created_at,
-    votes
-from given
-where (votes - 1) % greatest(1, total // $points) = 0
-    or votes = total
-order by votes;
+    and coalesce(l.kind, 'human') = 'human'
+order by j.created_at;

@@ -205,7 +205,7 @@ OF_NOTHING = {
         for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
     },
     **dict.fromkeys(["after", "below", "count", "skip", "part", "max_tokens"], 0),
-    **dict.fromkeys(["parts", "points"], 10),
+    **dict.fromkeys(["parts"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
     **dict.fromkeys(["votes_per_pair", "evaluation_votes"], 1),
@@ -221,9 +221,7 @@ ABOUT_ALL = {
     "mean_answer_tokens",
     "pairs_by_standing",
     "people_tallies",
-    "votes_between",
     "tallies",
-    "votes_growth",
 }
 
 
