@@ -107,7 +107,9 @@ class Page:
     loading Gradio's takes a page most of its time.
     """
 
-    def __init__(self, browser, server, *, name="ann", context=None, **settings):
+    def __init__(
+        self, browser, server, *, name="ann", at="/label/", ready=READY, context=None, **settings
+    ):
         self.server, self.shared = server, context is None
         settings = {"viewport": {"width": 1280, "height": 800}} | settings
         kept = _CONTEXTS.setdefault(browser, defaultdict(list))[repr(sorted(settings.items()))]
@@ -123,8 +125,8 @@ class Page:
         self.page.on("request", self._seen)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog), dialog.dismiss()))
-        self.page.goto(f"{server.url}/label/")
-        self.page.wait_for_selector(READY)
+        self.page.goto(server.url + at)
+        self.page.wait_for_selector(ready)
 
     @property
     def context(self):
