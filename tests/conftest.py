@@ -4,9 +4,11 @@ and named, unless PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx._transports.default as httpx_transports
 import postgres
 import pytest
 from hypothesis import settings
@@ -15,6 +17,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a micro model on many threads mostly waits for them
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+
+# Every client of httpx reads all certificates that are trusted: longer than most requests here take.
+httpx_transports.create_ssl_context = cache(httpx_transports.create_ssl_context)
 
 # No deadline: a busy machine is no failure. The same examples every time, so that a failure is of
 # the change at hand; `make fuzz` looks for new ones.
@@ -41,7 +46,46 @@ def _missing(need: str) -> str:
     return ""
 
 
+# The files that take longest: begun last, one of them would run alone at the end. Engines, training
+# and browsers take turns, so that few of a kind run at once.
+LONGEST = [
+    "train/test_rlhf",
+    "generate/test_engines",
+    "annotate/test_label_page_access",
+    "train/test_launch",
+    "storage/test_damage",
+    "security/test_hostile_pages",
+    "pairloop/test_many_machines",
+    "annotate/test_label_page_reading",
+    "generate/test_ray_engine",
+    "pairloop/test_faults",
+    "annotate/test_roles",
+    "pairloop/test_cli",
+    "pairloop/test_judge_command",
+    "train/test_stage",
+    "annotate/test_admin_page",
+    "pairloop/test_deploy",
+    "annotate/test_label_page_form",
+    "train/test_dpo",
+    "annotate/test_desk_others",
+    "pairloop/test_side_by_side",
+    "annotate/test_admin_tabs",
+    "train/test_weights_and_ties",
+    "annotate/test_label_page_saving",
+    "test_label_efficiency",
+    "generate/test_strategies",
+    "annotate/test_label_page_earlier",
+    "pairloop/test_train_command",
+]
+
+
+def _turn(item: pytest.Item) -> int:
+    file = item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
     required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
     for item in items:
         for need in ("vllm", "ray", "browser", "postgres", "nginx"):

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from annotate.accounts import add_labeler
+from annotate.accounts import COMMAND_LINE, add_hashed, hash_password
 from storage.adjudication_records import Adjudication, Cause
 from storage.records import (
     FinishReason,
@@ -177,15 +179,35 @@ def fill_store(
         responses.append(make_response(prompt, policy, good, temperature=0.7))
         responses.append(make_response(prompt, policy, wordy, temperature=1.3))
     formed = [make_pair(responses[2 * i], responses[2 * i + 1]) for i in range(pairs)]
-    store.append([policy])
-    store.append(prompts)
-    store.append(responses)
-    store.append(formed)
-    people = [add_labeler(store, name, password=PASSWORD) for name in labelers]
-    if admin is not None:
-        people.append(add_labeler(store, admin, password=PASSWORD, role=Role.ADMIN))
+    with store.connected():
+        for rows in ([policy], prompts, responses, formed):
+            store.append(rows)
+        people = [add_person(store, name) for name in labelers]
+        if admin is not None:
+            people.append(add_person(store, admin, role=Role.ADMIN))
     return Filled(policy, prompts, responses, formed, people)
 
 
+def add_person(store: Store, name: str, *, role: Role = Role.LABELER) -> Labeler:
+    """An account with PASSWORD, which is hashed once for all of them: that takes its time."""
+    return add_hashed(store, name, password_hash=_hashed(), role=role, author=COMMAND_LINE)
+
+
+@cache
+def _hashed() -> str:
+    return hash_password(PASSWORD)
+
+
 def open_store(folder: Path, *, hold: bool = False) -> Store:
-    return Store(folder / "pairloop.duckdb", hold=hold)
+    """The folder's store; a new one is a copy of an empty one, instead of every migration again."""
+    file = folder / "pairloop.duckdb"
+    if not file.exists():
+        file.write_bytes(_empty())
+    return Store(file, hold=hold)
+
+
+@cache
+def _empty() -> bytes:
+    with TemporaryDirectory() as folder, Store(Path(folder) / "pairloop.duckdb") as store:
+        store.query("prompts_all")
+        return store.database.read_bytes()

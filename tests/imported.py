@@ -25,8 +25,10 @@ def write_jsonl(path: Path, *rows: object) -> Path:
 
 
 def bring_in(store: Store, layout: str, *files: Path, people: str = "") -> Tally:
-    tally = import_files(store, CONFIG, sources_of([str(f) for f in files], layout), dataset=people)
-    settle_imported(store, AnnotateConfig())
+    with store.connected():
+        sources = sources_of([str(f) for f in files], layout)
+        tally = import_files(store, CONFIG, sources, dataset=people)
+        settle_imported(store, AnnotateConfig())
     return tally
 
 

@@ -21,7 +21,7 @@ def fill_workspace(
     """A round of pairs about the micro model's own topics, and which answer is the better one."""
     found = []
     policy, tokenizer = make_policy(base_model=micro_model), load_tokenizer(micro_model)
-    with open_store(folder) as store:
+    with open_store(folder) as store, store.connected():
         store.append([policy])
         for i in range(pairs):
             split = Split.VALIDATION if i % 6 == 5 else Split.TRAIN

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 from factories import PASSWORD, fill_store, open_store
 from fastapi.testclient import TestClient
+from pages import pages_built_once
 from serving import wait_for
 
 from annotate.app import create_app
@@ -30,14 +31,15 @@ class Server:
         (folder / "guidelines.md").write_text("# Be *fair* <script>alert(1)</script>")
         self.config = AnnotateConfig(**config)
         self.desk = Desk(self.store, self.config)
-        self.app = create_app(
-            desk=self.desk,
-            store=self.store,
-            workspace=folder,
-            config=self.config,
-            one_time_logins={"token-of-ann": "ann"},
-            notice="a <b>micro</b> model",
-        )
+        with pages_built_once():
+            self.app = create_app(
+                desk=self.desk,
+                store=self.store,
+                workspace=folder,
+                config=self.config,
+                one_time_logins={"token-of-ann": "ann"},
+                notice="a <b>micro</b> model",
+            )
 
     def client(self, name: str | None = None) -> TestClient:
         client = TestClient(

@@ -1,7 +1,7 @@
 """The admin pages in real Chromium, against a real server and store."""
 
 import pytest
-from browsing import LabelingServer, Page, wait_for
+from browsing import LabelingServer, Page, violations, wait_for
 from factories import fill_store, make_judgment
 
 from annotate.accounts import add_labeler
@@ -50,9 +50,8 @@ class Admin(Page):
     """A lead at the admin pages."""
 
     def __init__(self, browser, server, **settings):
-        super().__init__(browser, server, name="lead", **settings)
-        self.page.goto(f"{server.url}/admin/")
-        self.page.wait_for_selector("text=Label round 0:")
+        at = {"at": "/admin/", "ready": "text=Label round 0:"}
+        super().__init__(browser, server, name="lead", **at, **settings)
 
     def open(self, title):
         tab = self.page.get_by_role("tab", name=title, exact=True)
@@ -79,14 +78,6 @@ class Admin(Page):
     def column(self, number):
         cells = f".ad table:visible tbody td:nth-child({number})"
         return self.page.locator(cells).all_inner_texts()
-
-
-def violations(lead):
-    """What axe finds on the page as it stands, but for what is Gradio's own."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    lead.page.wait_for_timeout(450)
-    found = axe.run(lead.page).response["violations"]
-    return [(v["id"], [n["html"][:200] for n in v["nodes"][:4]]) for v in found]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])

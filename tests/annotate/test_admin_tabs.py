@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import gradio as gr
 import pytest
+from pages import pages_built_once
 from web import decision
 
 from annotate import guidelines
@@ -32,7 +33,8 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def blocks(own):
-    return build_admin_page(own.store, own.config, RoundRunner(own.folder), own.desk, Retrain())
+    with pages_built_once():
+        return build_admin_page(own.store, own.config, RoundRunner(own.folder), own.desk, Retrain())
 
 
 def call(blocks, name, *values, who="lead", event=None, tab=""):

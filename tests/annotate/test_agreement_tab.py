@@ -31,7 +31,7 @@ def quality():
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    with open_store(tmp_path_factory.mktemp("tab")) as store:
+    with open_store(tmp_path_factory.mktemp("tab")) as store, store.connected():
         pairs = fill_store(store, pairs=70).pairs
         for number, who in enumerate(("ann", "bob", HOSTILE)):
             store.append(
@@ -119,7 +119,7 @@ def test_disputes_come_most_even_first_with_the_way_to_settle_them(full):
 
 
 def test_the_evenest_split_with_the_most_votes_is_the_most_disputed(tmp_path):
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         pairs = fill_store(store, pairs=5).pairs
         votes = [(FIRST, SECOND), (FIRST, SECOND, FIRST, SECOND), (FIRST, FIRST, TIE)]
         votes += [(FIRST, FIRST), (SECOND,)]

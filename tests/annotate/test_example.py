@@ -86,7 +86,7 @@ def test_the_same_example_again_changes_nothing_whatever_it_quotes(first, second
 
 @pytest.mark.parametrize("verdict", [Verdict.FIRST, Verdict.TIE, Verdict.BOTH_BAD, None])
 def test_it_is_published_as_a_new_version_once(tmp_path, verdict):
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         pair = fill_store(store, pairs=1, labelers=(), admin=None).pairs[0]
         decision = replace(DECISION, pair_id=pair.id, verdict=verdict)
         made = publish_example(store, pair, decision, author="jo")

@@ -17,7 +17,7 @@ FIRST, SECOND = Verdict.FIRST, Verdict.SECOND
 
 @pytest.fixture
 def store(tmp_path):
-    with open_store(tmp_path) as made:
+    with open_store(tmp_path) as made, made.connected():
         yield made
 
 

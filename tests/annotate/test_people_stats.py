@@ -34,7 +34,7 @@ FIRST, SECOND, TIE, SKIP = Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.S
 
 @pytest.fixture
 def store(tmp_path):
-    with open_store(tmp_path) as made:
+    with open_store(tmp_path) as made, made.connected():
         yield made
 
 

@@ -157,7 +157,7 @@ def test_every_finding_has_words():
 
 
 def test_a_store_gives_the_same_as_its_tables_and_goes_to_json(tmp_path):
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         filled = fill_store(store, pairs=30)
         other = make_policy(1, parent=filled.policy)
         texts = [

@@ -66,9 +66,10 @@ def server(tmp_path):
 
 
 def test_a_training_is_seen_with_its_verdict_and_its_doubts_are_sent(browser, server):
-    lead = Page(browser, server, name="lead", viewport={"width": 1280, "height": 900})
+    size = {"width": 1280, "height": 900}
+    at = {"at": "/admin/", "ready": "text=Progress"}
+    lead = Page(browser, server, name="lead", viewport=size, **at)
     page = lead.page
-    page.goto(f"{server.url}/admin/")
     page.get_by_role("tab", name="Rounds").click()
     page.locator("td:visible", has_text="Do not promote").first.wait_for()
     page.locator(".warnings li:visible", has_text="less likely").wait_for()

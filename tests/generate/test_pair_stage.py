@@ -46,7 +46,7 @@ def answers(prompt, policy, texts=TEXTS, *, temperatures=(0.7, 1.0)):
 @pytest.fixture
 def store(tmp_path):
     """Round 0 with six distinct answers to each prompt, one of them empty."""
-    with open_store(tmp_path) as opened:
+    with open_store(tmp_path) as opened, opened.connected():
         opened.append([SFT])
         opened.append([*PROMPTS, make_prompt("For tests", split=Split.TEST)])
         for prompt in [*PROMPTS, make_prompt("For tests", split=Split.TEST)]:
@@ -114,7 +114,7 @@ def test_a_second_policy_is_needed_and_by_default_the_parent(store):
 
 
 def test_answers_of_one_temperature_cant_meet_across_temperatures(tmp_path):
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         store.append([SFT])
         store.append(PROMPTS)
         store.append(answers(PROMPTS[0], SFT, temperatures=(1.0, 1.0)))

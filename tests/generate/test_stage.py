@@ -44,7 +44,7 @@ def config_for(model: str, **changes) -> GenerateConfig:
 
 
 def add_prompts(folder: Path, count: int = 4, *, split: Split = Split.TRAIN) -> None:
-    with open_store(folder) as store:
+    with open_store(folder) as store, store.connected():
         store.append([make_prompt(f"What is {t}?", split=split) for t in TOPICS[:count]])
 
 

@@ -352,7 +352,12 @@ ROWS = st.lists(
 def test_votes_written_out_and_imported_again_are_the_same_votes(tmp_path_factory, rows):
     """The round trip catches answers at the wrong prompt, inverted labels and ties lost."""
     folder = tmp_path_factory.mktemp("round")
-    with store_at(folder / "one") as one, store_at(folder / "two") as two:
+    with (
+        store_at(folder / "one") as one,
+        store_at(folder / "two") as two,
+        one.connected(),
+        two.connected(),
+    ):
         tally = bring_in(one, "votes", write_jsonl(folder / "v.jsonl", *rows))
         if not tally.votes:
             return

@@ -174,16 +174,14 @@ def test_a_session_and_a_labelers_work_go_on_at_the_other_server(site):
 @pytest.mark.browser
 def test_the_pages_work_through_nginx(browser, front, site):
     """A decision by keyboard, and an admin page whose events are a stream."""
-    place = SimpleNamespace(url=front)
+    place = SimpleNamespace(url=front, store=site.store)
     before = len(judgment_events(site.store))
     dee = Page(browser, place, name="dee")
     dee.press("1")
     dee.wait_saved()
     dee.close()
     assert len(judgment_events(site.store)) == before + 1
-    lead = Page(browser, place, name="lead")
-    lead.page.goto(f"{front}/admin/")
-    lead.page.wait_for_selector("text=Votes saved")
+    lead = Page(browser, place, name="lead", at="/admin/", ready="text=Votes saved")
     lead.close()
 
 

@@ -35,7 +35,7 @@ def test_the_latest_decision_per_pair_counts_whoever_made_it(tmp_path):
     changed = decision("a1", revision=1, adjudicator="lead", verdict=None, cause=Cause.ERROR)
     undone = replace(changed, id="a2", revision=2, withdrawn=True)
     other = decision("b0", pair_id="c1:y", verdict=Verdict.BOTH_BAD)
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         store.append([other, changed, first])
         assert adjudications.standing(store) == {"c1:x": changed, "c1:y": other}
         store.append([undone])
@@ -50,7 +50,7 @@ def test_the_first_own_view_stays(tmp_path):
     first = view()
     later = view("v1", verdict=Verdict.FIRST, created_at=NOW + timedelta(seconds=1))
     of_another = view("v2", adjudicator="lead", created_at=NOW + timedelta(seconds=2))
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         store.append([later, of_another, first])
         found = adjudications.own_views(store)
     assert found == {("c1:x", "jo"): first, ("c1:x", "lead"): of_another}
@@ -61,7 +61,7 @@ def test_discussion_notes_are_read_in_order(tmp_path):
         DiscussionNote(id=f"n{i}", pair_id="c1:x", author="jo", text=f"{i}", created_at=at)
         for i, at in enumerate([NOW, NOW + timedelta(minutes=1)])
     ]
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         store.append(notes[::-1])
         assert adjudications.all_discussion(store) == notes
 

@@ -231,7 +231,7 @@ def test_the_exported_dataset_is_what_trl_takes_as_it_is(tmp_path, micro_model):
     from trl import DPOConfig, DPOTrainer
 
     fill_workspace(tmp_path, micro_model)
-    with open_store(tmp_path) as store:
+    with open_store(tmp_path) as store, store.connected():
         export(store, tmp_path / "out", agreement="None measured.")
     exported = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
 

@@ -42,7 +42,7 @@ def rows_of(folder, split="train"):
 def folder(tmp_path_factory):
     """One prompt with three answers in three pairs, one pair both bad, one tied, one test prompt."""
     root = tmp_path_factory.mktemp("formats")
-    with open_store(root) as store:
+    with open_store(root) as store, store.connected():
         filled = fill_store(store, pairs=2, labelers=("ann", "=bob"), admin=None)
         prompt = make_prompt("Rank these")
         answers = [
@@ -72,7 +72,7 @@ def folder(tmp_path_factory):
 
 def test_kto_has_what_people_want_and_what_nobody_wants(folder, tmp_path):
     root, answers = folder
-    with open_store(root) as store:
+    with open_store(root) as store, store.connected():
         done = export(store, tmp_path / "out", agreement="", wanted=Wanted(shape=Format.KTO))
     rows = rows_of(tmp_path / "out")
     assert sorted((r["said"], r["label"]) for r in rows) == sorted(
@@ -89,7 +89,7 @@ def test_kto_has_what_people_want_and_what_nobody_wants(folder, tmp_path):
 
 def test_reward_rows_say_how_much_better_and_load_from_disk(folder, tmp_path):
     wanted = Wanted(shape=Format.REWARD, to_disk=True)
-    with open_store(folder[0]) as store:
+    with open_store(folder[0]) as store, store.connected():
         export(store, tmp_path / "out", agreement="", wanted=wanted)
     rows = rows_of(tmp_path / "out")
     found = sorted((r["margin"], r["strength_votes"]) for r in rows)
@@ -99,7 +99,7 @@ def test_reward_rows_say_how_much_better_and_load_from_disk(folder, tmp_path):
 
 def test_a_ranking_orders_the_answers_of_a_prompt(folder, tmp_path):
     root, answers = folder
-    with open_store(root) as store:
+    with open_store(root) as store, store.connected():
         done = export(store, tmp_path / "out", agreement="", wanted=Wanted(shape=Format.RANKING))
     assert done.drops == {Drop.BOTH_BAD: 1, Drop.UNSETTLED: 1}
     (row,) = rows_of(tmp_path / "out")
@@ -136,7 +136,7 @@ def test_scores_are_the_maximum_of_their_posterior():
 
 
 def test_votes_hold_every_judgment_with_people_numbered_and_no_formula(folder, tmp_path):
-    with open_store(folder[0]) as store:
+    with open_store(folder[0]) as store, store.connected():
         done = export(store, tmp_path / "out", agreement="", wanted=Wanted(shape=Format.VOTES))
         named = Wanted(shape=Format.VOTES, names=True)
         export(store, tmp_path / "named", agreement="", wanted=named)
@@ -165,7 +165,7 @@ def test_what_is_handed_over_is_read_as_its_tool_reads_it(plain, tmp_path):
     """TRL's own parser and loader; the other tools' from their sources. A mismatch would raise."""
     tools = [Tool.TRL, Tool.AXOLOTL, Tool.LLAMA_FACTORY, Tool.UNSLOTH]
     handoff = Handoff(tools=tools, base_model=MICRO_MODEL, config=TrainConfig())
-    with open_store(plain) as store:
+    with open_store(plain) as store, store.connected():
         done = export(store, tmp_path / "out", agreement="", wanted=Wanted(handoff=handoff))
     assert not done.left_out
     place = tmp_path / "out" / "handoff"

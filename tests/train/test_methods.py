@@ -211,7 +211,7 @@ def with_alike(folder, micro_model) -> None:
     """The settled round, one tie, one pair of bad answers, and an edit of a winner."""
     fill_workspace(folder, micro_model)
     policy = make_policy(base_model=micro_model)
-    with open_store(folder) as store:
+    with open_store(folder) as store, store.connected():
         for name, verdict in (("tie", Verdict.TIE), ("bad", Verdict.BOTH_BAD)):
             prompt = make_prompt(f"What of a {name}?", split=Split.TRAIN)
             answers = [
@@ -258,7 +258,7 @@ def workspace(tmp_path_factory, micro_model):
 
 def test_ties_bad_pairs_and_edits_are_trained_on_by_choice(workspace):
     chosen = {"ties": Ties.DESIRABLE, "both_bad": BothBad.UNDESIRABLE, "edits": True}
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         plain = plan_training(store, workspace, config_of(Method.KTO), run_id="r", now=NOW)
         config = config_of(Method.KTO, **chosen)
         plan = plan_training(store, workspace, config, run_id="r", now=NOW)
@@ -280,7 +280,7 @@ def test_ties_bad_pairs_and_edits_are_trained_on_by_choice(workspace):
 
 
 def test_a_reward_model_is_kept_and_the_policy_stays(workspace):
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         config = config_of(Method.REWARD, epochs=0.5)
         result = train(store, workspace, config)
         again = train(store, workspace, config, on_step=lambda *_: pytest.fail("trained twice"))
@@ -300,7 +300,7 @@ def test_a_policy_is_registered_with_its_method(workspace):
     config = config_of(
         Method.KTO, both_bad=BothBad.UNDESIRABLE, edits=True, epochs=0.5, batch_size=8
     )
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         result = train(store, workspace, config)
         assert len(policies(store)) == 2
 

@@ -38,7 +38,7 @@ def workspace(tmp_path_factory) -> Path:
         LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", init_lora_weights=False),
     )
     model.save_pretrained(root / "policies" / "round-1")
-    with open_store(root) as store:
+    with open_store(root) as store, store.connected():
         parent = newest_policy(store)
         store.append([make_policy(1, parent=parent, base_model=MICRO_MODEL)])
     return root
@@ -47,7 +47,7 @@ def workspace(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged"])
 def test_the_saved_policy_answers_as_the_policy_does(workspace, tmp_path, merged):
     out = tmp_path / "out"
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         done = export_policy(
             store, workspace, "latest", out, merged=merged, gguf=True, licence="cc-by-4.0"
         )
@@ -88,14 +88,18 @@ def test_an_adapter_that_was_damaged_is_found_and_nothing_is_left(workspace, tmp
             save_file({n: t * 2 for n, t in load_file(path).items()}, path)
 
     monkeypatch.setattr(module.shutil, "copy", damaged)
-    with open_store(workspace) as store, pytest.raises(ModelError, match="answers differently"):
+    with (
+        open_store(workspace) as store,
+        store.connected(),
+        pytest.raises(ModelError, match="answers differently"),
+    ):
         export_policy(store, workspace, "latest", tmp_path / "out", merged=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_export_is_kept(workspace, tmp_path):
     (tmp_path / "thesis.tex").write_text("years")
-    with open_store(workspace) as store, pytest.raises(ConflictError):
+    with open_store(workspace) as store, store.connected(), pytest.raises(ConflictError):
         export_policy(store, workspace, "sft", tmp_path, merged=False)
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -115,7 +119,7 @@ def test_a_chat_template_is_taken_apart_where_it_is_made_of_fixed_pieces(tmp_pat
 
 
 def test_the_modelfile_holds_the_pieces_and_the_end_token(workspace, tmp_path):
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         export_policy(store, workspace, "sft", tmp_path / "out", merged=False, gguf=True)
     tokenizer = AutoTokenizer.from_pretrained(MICRO_MODEL)
     path = tmp_path / "out" / "gguf" / "Modelfile"

@@ -211,7 +211,7 @@ def workspace(tmp_path_factory, micro_model):
     folder = tmp_path_factory.mktemp("rlhf")
     fill_workspace(folder, micro_model)
     policy = make_policy(base_model=micro_model)
-    with open_store(folder) as store:
+    with open_store(folder) as store, store.connected():
         shown, test = (
             make_prompt("What is known?", split=Split.TRAIN),
             make_prompt("What is tested?", split=Split.TEST),
@@ -232,7 +232,7 @@ def test_without_a_reward_model_the_command_that_trains_one_is_named(workspace):
 
 def test_a_policy_trained_on_scores_names_its_prompts_and_its_reward_model(workspace):
     """The reward model first, then the policy; nothing that measures is asked."""
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         scored = train(store, workspace, config_of(Method.REWARD, epochs=2))
         config = config_of(Method.GRPO, epochs=0.7)
         plan = plan_training(store, workspace, config, run_id="r", now=NOW)
@@ -341,7 +341,7 @@ def test_a_reward_model_of_other_tokens_is_refused(micro_model):
 
 def test_the_newest_reward_model_is_the_one_whose_run_began_last(tmp_path, workspace):
     """Not the one written last; a folder that no run of this store made is not taken."""
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         known = newest_reward_model(store, workspace)
         stranger = workspace / "rewards" / "round-9-zz"
         stranger.mkdir()

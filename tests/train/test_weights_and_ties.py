@@ -143,7 +143,7 @@ def workspace(tmp_path_factory, micro_model):
     folder = tmp_path_factory.mktemp("ties")
     fill_workspace(folder, micro_model)
     policy = make_policy(base_model=micro_model)
-    with open_store(folder) as store:
+    with open_store(folder) as store, store.connected():
         some = next(iter(consensus_by_pair(store).values()))
         for split in (Split.TRAIN, Split.VALIDATION):
             prompt = make_prompt(f"What of a {split.value} tie?", split=split)
@@ -180,7 +180,7 @@ def test_a_vote_that_changes_a_weight_begins_a_new_training(workspace):
             plan_training(store, workspace, c, run_id="r", now=NOW).fingerprint for c in configs
         ]
 
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         before = fingerprints(store)
         assert fingerprints(store) == before
         pair = pairs_of_round(store, 0, purpose=Purpose.TRAIN)[0]
@@ -203,7 +203,7 @@ def test_a_vote_that_changes_a_weight_begins_a_new_training(workspace):
     ids=["kto", "kto alike", "sft", "orpo"],
 )
 def test_the_check_says_whether_votes_weigh(workspace, config, says):
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         plan = plan_training(store, workspace, config, run_id="r", now=NOW)
         data = gather(store, workspace, plan, config, flip_rate=None).data
 
@@ -213,7 +213,7 @@ def test_the_check_says_whether_votes_weigh(workspace, config, says):
 def test_ties_are_trained_on_at_one_half_by_choice_and_counted(workspace):
     """Last of this workspace: it begins round 1."""
     soft = config_of(Method.DPO, ties=Ties.SOFT)
-    with open_store(workspace) as store:
+    with open_store(workspace) as store, store.connected():
         plain = plan_training(store, workspace, config_of(Method.DPO), run_id="r", now=NOW)
         plan = plan_training(store, workspace, soft, run_id="r", now=NOW)
         gathered = gather(store, workspace, plan, soft, flip_rate=None)
