@@ -14,7 +14,9 @@ _GONE = re.compile(
     r"connection to server|server closed the connection|terminating connection|could not connect"
     r"|connection (refused|reset|timed out)|no connection to the server|SSL SYSCALL"
     r"|database system is (starting up|shutting down|in recovery)|Unable to connect to Postgres"
-    r"|lost synchronization|connection not open|could not (send|receive) data",
+    r"|lost synchronization|connection not open|could not (send|receive) data"
+    # What it says of a transaction whose connection went away in the middle.
+    r'|Failed to execute query "(ROLLBACK|COMMIT)|Current transaction is aborted',
     re.IGNORECASE,
 )
 _FULL = re.compile(r"too many (clients|connections)|remaining connection slots", re.IGNORECASE)
