@@ -68,10 +68,13 @@ def _row(token: ApiToken) -> str:
 
 def _password(me: Labeler) -> str:
     if not me.password_hash:
-        return (
-            "<section><h2>Password</h2><p>You have none. An admin can make you a link to choose "
-            "one.</p></section>"
+        who = (
+            'Make yourself a link to choose one: <a href="/admin/">Admin</a>, tab People, your name, '
+            "“Make a password link”. Without one, <code>pairloop annotate --login NAME</code> prints a link for each sign-in."
+            if me.role is Role.ADMIN
+            else "An admin can make you a link to choose one."
         )
+        return f"<section><h2>Password</h2><p>You have none. {who}</p></section>"
     return f"""<section><h2>Password</h2>
 <p>A new one signs you out everywhere else and ends your API tokens.</p>
 <form method="post" action="/account/password">

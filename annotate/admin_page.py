@@ -43,8 +43,8 @@ def build_admin_page(
                 build_progress_tab(admin, blocks)
             with gr.Tab("Agreement", id="agreement") as agreement:
                 build_agreement_tab(admin, agreement)
-            with gr.Tab("Rounds", id="rounds"):
-                build_rounds_tab(admin, blocks)
+            with gr.Tab("Rounds", id="rounds") as rounds:
+                build_rounds_tab(admin, blocks, rounds)
             for title, build in (
                 ("People", build_people_tab),
                 ("Queue", build_queue_tab),

@@ -14,6 +14,7 @@ from annotate.people import change_settings
 from annotate.people_html import invitations_html, link_html, people_html, person_html
 from annotate.people_stats import PersonRow, pace, people_rows
 from storage import team
+from storage.errors import InputError
 from storage.records import LabelerKind, Role
 
 _ROLES = [role.value for role in Role]
@@ -116,7 +117,9 @@ def build_people_tab(admin: AdminContext, tab: Any) -> None:
         author = admin.admin(request)
 
         def act() -> str:
-            known = known_labeler(store, chosen_name or "")
+            if not chosen_name:
+                raise InputError("Choose a person first: press a name in the table.")
+            known = known_labeler(store, chosen_name)
             if role_name and role_name != known.role:
                 change_role(store, known.name, Role(role_name), author=author)
             change_settings(

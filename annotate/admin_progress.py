@@ -65,11 +65,11 @@ def progress_html(seen: Overview, states: dict[str, int]) -> str:
         ]
     ]
     charts = interval_bars(bars[:_SHOWN], title="Agreement with others", reference=observed)
-    unit, hours = _unit(seen.votes_by_hour[-1][0] if seen.votes_by_hour else 0.0)
+    hours = seen.votes_by_hour[-1][0] if seen.votes_by_hour else 0.0
     charts += line_chart(
-        {"votes": [(x / hours, float(y)) for x, y in seen.votes_by_hour]},
+        {"votes": [(x, float(y)) for x, y in seen.votes_by_hour]},
         title="Votes so far",
-        x_label=unit,
+        ends=("first vote", f"{span(hours * 3600)} later"),
         from_zero=True,
     )
     return section(
@@ -87,15 +87,14 @@ def next_html(step: str) -> str:
 
 
 def rounds_table(seen: Overview) -> Raw:
-    """Counts per round, with the win rate over the policy before where it was evaluated."""
-    won = {c.newer: c for c in seen.comparisons if c.older == c.newer - 1}
+    """Counts per round, with the win rate against the SFT model where it was evaluated."""
+    against_sft = {c.newer: c for c in seen.comparisons if c.older == 0}
     rows = []
     for s in seen.rounds:
-        comparison = won.get(s.round)
         rate = ""
-        if comparison and (decided := comparison.wins + comparison.losses):
-            low, high = wilson(comparison.wins, decided)
-            rate = f"{comparison.wins / decided:.0%} of {decided:,} ({low:.0%} to {high:.0%})"
+        if met := against_sft.get(s.round):
+            judged = met.wins + met.ties + met.losses
+            rate = f"{(met.wins + met.ties / 2) / judged:.0%} of {judged:,}"
         compared = (
             share_bar(s.evaluation_closed, s.evaluation_pairs) if s.evaluation_pairs else Raw("")
         )
@@ -125,7 +124,7 @@ def rounds_table(seen: Overview) -> Raw:
         "With a preference",
         "Comparisons judged",
         "Triplets trained on",
-        "Won against the one before",
+        "Win rate against SFT",
     ]
     used = [i for i in range(len(head)) if i < _ALWAYS or any(row[i] for row in rows)]
     return table(
@@ -201,10 +200,3 @@ def _forecast_tile(found: Forecast) -> Raw:
     )
     note = f"{found.wanted:,} votes wanted, {pace} at the present pace"
     return tile("Finished in", span(found.hours * 3600), note=note)
-
-
-def _unit(span_hours: float) -> tuple[str, float]:
-    """A unit of time that suits a span, and its length in hours."""
-    if span_hours < 2:
-        return "minutes", 1 / 60
-    return ("hours", 1.0) if span_hours < 72 else ("days", 24.0)

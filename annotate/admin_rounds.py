@@ -19,7 +19,7 @@ from annotate.rounds_html import (
 _RULE_SECONDS = 10.0
 
 
-def build_rounds_tab(admin: AdminContext, blocks: Any) -> None:
+def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
     """The tab's content and its events."""
     store, runner = admin.store, admin.runner
 
@@ -110,6 +110,7 @@ def build_rounds_tab(admin: AdminContext, blocks: Any) -> None:
     parts = [checked, rounds, doubted, send]
     buttons = [generate, check, train, compare, stop]
     blocks.load(show, None, [live, *parts], **QUIET)
+    tab.select(show, None, [live, *parts], **QUIET)
     blocks.load(show_rule, None, rule, **QUIET)
     gr.Timer(1.0).tick(tick, [shown], [live, shown, *parts, *buttons], **QUIET)
     gr.Timer(_RULE_SECONDS).tick(show_rule, None, rule, **QUIET)

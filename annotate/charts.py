@@ -27,9 +27,17 @@ Points = Sequence[tuple[float, float]]
 
 
 def line_chart(
-    series: Mapping[str, Points], *, title: str, x_label: str, from_zero: bool = False
+    series: Mapping[str, Points],
+    *,
+    title: str,
+    x_label: str = "",
+    from_zero: bool = False,
+    ends: tuple[str, str] | None = None,
 ) -> str:
-    """Lines over a common x axis; "" while there is nothing to draw."""
+    """Lines over a common x axis; "" while there is nothing to draw.
+
+    ends: what the first and the last x are called, instead of their numbers with x_label.
+    """
     drawn = {
         name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
         for name, points in series.items()
@@ -60,9 +68,10 @@ def line_chart(
         parts.append(level(y_px, _LEFT, WIDTH - _RIGHT))
         parts.append(words(_LEFT - 8, y_px + 4, number(tick), anchor=Anchor.END))
     base = _HEIGHT - _BOTTOM + 20
+    begin, end = ends or (number(x_low), f"{x_label} {number(x_high)}")
     if x_high > x_low:
-        parts.append(words(_LEFT, base, number(x_low)))
-    parts.append(words(WIDTH - _RIGHT, base, f"{x_label} {number(x_high)}", anchor=Anchor.END))
+        parts.append(words(_LEFT, base, begin))
+    parts.append(words(WIDTH - _RIGHT, base, end, anchor=Anchor.END))
     legend = []
     for i, (name, points) in enumerate(drawn.items()):
         colour = COLOURS[i % len(COLOURS)]

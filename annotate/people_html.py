@@ -20,7 +20,6 @@ from storage.team_records import Invitation
 _HEAD = [
     "Name",
     "Role",
-    "Kind",
     "State",
     "Judged",
     "Today",
@@ -62,8 +61,7 @@ def _line(row: PersonRow, pace: Sequence[int]) -> list[str | Key]:
     drawn = sparkline(pace, title=f"Judgments by day: {', '.join(map(str, pace))}")
     return [
         pick(row.name, row.name),
-        row.role.value if row.kind is LabelerKind.HUMAN else "",
-        row.kind.value,
+        row.role.value if row.kind is LabelerKind.HUMAN else row.kind.value,
         _state(row),
         Key(shown=f"{row.judged:,}", by=row.judged),
         Key(shown=today, by=row.today),

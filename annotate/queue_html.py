@@ -54,7 +54,7 @@ def queue_html(rows: Sequence[QueueRow], *, first: int, pairs: int) -> str:
             "comparison" if row.purpose.value == "evaluation" else row.purpose.value,
             badge(NAMES[row.state], kind=_KINDS.get(row.state, "failed")),
             f"{row.votes:,}",
-            ", ".join(row.flags),
+            ", ".join(flag.replace("_", " ") for flag in row.flags),
             _skips(row),
             moment(row.last_at),
         ]
@@ -127,7 +127,7 @@ def chosen_side(one: Said) -> str:
 def remarks(one: Said) -> str:
     """Answers to the further questions, flags, rationale and edited text."""
     parts = [f"{name}: {value}" for name, value in one.criteria.items()]
-    parts += [f"flag: {flag}" for flag in one.flags]
+    parts += [f"flag: {flag.replace('_', ' ')}" for flag in one.flags]
     if one.rationale:
         parts.append(f"“{one.rationale}”")
     if one.edited_text:

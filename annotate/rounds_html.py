@@ -20,7 +20,8 @@ from storage.policies import policies
 from storage.run_records import RunEvent, RunStatus
 from storage.slices import prompt_excerpts
 from storage.store import Store, utc_now
-from storage.summaries import round_summaries
+from storage.summaries import evaluation_outcomes, round_summaries
+from storage.win_rate import WinRate, win_rate
 
 WARNING = "warning, "  # how train begins the message of an event that warns
 _EXCERPT = 120
@@ -133,10 +134,11 @@ def rule_html(store: Store, rule: Retrain, config: AnnotateConfig, *, runner: Ro
 
 
 def policies_html(store: Store, workspace: Path) -> str:
-    """The policies, what each was trained on and answered, and its verdict with the report."""
+    """The policies: what each was trained on and answered, how often it wins, and its verdict."""
     with store.connected():
         summaries = {summary.round: summary for summary in round_summaries(store)}
         known = policies(store)
+        outcomes = evaluation_outcomes(store)
     rows = []
     for policy in reversed(known):
         summary = summaries.get(policy.round)
@@ -151,15 +153,16 @@ def policies_html(store: Store, workspace: Path) -> str:
             [
                 f"round {policy.round}",
                 policy.method,
-                policy.base_model,
-                done,
-                trained,
+                _won(win_rate(outcomes, policy=policy.id, against=known[0].id)),
                 _verdict(verdict),
                 _report_link(workspace, policy.round),
+                done,
+                trained,
+                policy.base_model,
             ]
         )
-    head = ["Policy", "Made by", "Base model", "Answers and pairs", "Next one trained on"]
-    head += ["Verdict", "Report"]
+    head = ["Policy", "Made by", "Win rate against SFT", "Verdict", "Report"]
+    head += ["Answers and pairs", "Next one trained on", "Base model"]
     shown = table(head, rows, empty="No policy yet.", name="Policies")
     return section(f"<h2>Policies</h2>{shown}")
 
@@ -202,6 +205,14 @@ def doubts_html(store: Store, number: int, found: Sequence[Doubt]) -> str:
 
 def _sentence(words: str) -> Raw:
     return Raw(f'<span class="sentence">{text(words)}</span>')
+
+
+def _won(rate: WinRate) -> Raw:
+    """As people judged the comparisons so far, a tie being half a win."""
+    if not rate.comparisons:
+        return Raw("")
+    of = f"{rate.low:.0%} to {rate.high:.0%}, of {rate.comparisons:,} judged"
+    return Raw(f'<b>{rate.value:.0%}</b><span class="below">{text(of)}</span>')
 
 
 def _verdict(verdict: RoundVerdict | None) -> Raw:

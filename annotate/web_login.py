@@ -38,12 +38,12 @@ def login_router(door: Door, *, one_time_logins: Mapping[str, str]) -> APIRouter
     def login(request: Request, name: _Name = "", password: _Password = "") -> Response:
         name = name.strip()
         if not door.may_try(request, name):
-            return _too_many(login_page(TOO_MANY, single_sign_on=label, status=429))
+            return _too_many(login_page(TOO_MANY, single_sign_on=label, typed=name, status=429))
         labeler = accounts.check_password(door.store, name, password)
         if labeler is None:
             door.failed(name)
             text = "This name and password do not match."
-            return login_page(text, single_sign_on=label, status=401)
+            return login_page(text, single_sign_on=label, typed=name, status=401)
         door.succeeded(request, name)
         return door.let_in(request, labeler.name, how="password")
 

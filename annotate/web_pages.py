@@ -26,8 +26,14 @@ def message(text: str) -> str:
     return f'<p class="message" role="alert">{html.escape(text)}</p>' if text else ""
 
 
-def login_page(text: str = "", *, single_sign_on: str = "", status: int = 200) -> HTMLResponse:
-    """Name and password, and the way to single sign-on under this label where there is one."""
+def login_page(
+    text: str = "", *, single_sign_on: str = "", typed: str = "", status: int = 200
+) -> HTMLResponse:
+    """Name and password, and the way to single sign-on under this label where there is one.
+
+    typed: the name that stood there.
+    """
+    at_name, at_password = ("", " autofocus") if typed else (" autofocus", "")
     other = (
         f'<p class="or">or</p><a class="button" href="/login/oidc">{html.escape(single_sign_on)}</a>'
         if single_sign_on
@@ -36,9 +42,9 @@ def login_page(text: str = "", *, single_sign_on: str = "", status: int = 200) -
     return page(
         f"""{message(text)}<form method="post" action="/login">
 <label for="name">Name</label>
-<input id="name" name="name" autocomplete="username" required autofocus>
+<input id="name" name="name" value="{html.escape(typed)}" autocomplete="username" required{at_name}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password" required{at_password}>
 <button>Sign in</button></form>{other}""",
         status=status,
     )

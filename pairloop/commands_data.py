@@ -22,14 +22,23 @@ def register(app: typer.Typer) -> None:
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder of the workspace.")] = Path(),
     *,
-    model: Annotated[str, typer.Option(help="The SFT model: a Hub id (owner/name) or a path.")],
+    model: Annotated[
+        str, typer.Option(help="The SFT model: a Hub id (owner/name) or a path.  [required]")
+    ] = "",
 ) -> None:
     """Make a workspace: pairloop.toml, guidelines.md and the database."""
     from pairloop.workspace import init_workspace
 
+    if not model:
+        raise typer.BadParameter(
+            "Name your SFT model: --model OWNER/NAME (a Hub id), or --model PATH. To try the loop "
+            "without one: pairloop demo",
+            param_hint="--model",
+        )
     workspace, new = init_workspace(directory, model=model)
     made = "Made" if new else "Already there, left as it is:"
-    print(f"{made} {workspace.root}. Next: pairloop prompts add FILE --workspace {directory}")
+    where = "" if directory == Path() else f" --workspace {directory}"
+    print(f"{made} {workspace.root}. Next: pairloop prompts add FILE{where}")
 
 
 @prompts_app.command("add")

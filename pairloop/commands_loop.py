@@ -88,7 +88,9 @@ def annotate(
     *,
     workspace: WorkspaceDir = Path(),
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = None,
     login: Annotated[
         list[str] | None, typer.Option(help="Print a one-time sign-in link for this labeler.")
     ] = None,
@@ -116,7 +118,7 @@ def demo(
     seed: Annotated[
         int, typer.Option(help="Seed of sampling, training and scripted labelers.")
     ] = 0,
-    port: Annotated[int, typer.Option(help="Port of the labeling page.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the labeling page.")] = 7860,
     colleagues: Annotated[
         int, typer.Option(min=0, max=3, help="Scripted labelers who work beside you.")
     ] = 2,

@@ -11,15 +11,16 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from annotate.health import Health
 from annotate.stopping import Stopping
+from annotate.web_pages import page
 
 STARTING = "The server is starting."
 _HEADERS = {"Retry-After": "2", "Cache-Control": "no-store"}
-_PAGE = f"<!doctype html><title>pairloop</title><p>{STARTING} This page tries again by itself.</p>"
+_WORDS = f'<p role="status">{STARTING} This page tries again by itself.</p>'
 
 
 @contextmanager
@@ -67,7 +68,9 @@ def _app() -> FastAPI:
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     async def anything(request: Request) -> Response:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(_PAGE, status_code=503, headers=_HEADERS | {"Refresh": "2"})
+            shown = page(_WORDS, title="starting", status=503)
+            shown.headers.update(_HEADERS | {"Refresh": "2"})
+            return shown
         body = {"status": "not ready", "detail": STARTING}
         return JSONResponse(body, status_code=503, headers=_HEADERS)
 

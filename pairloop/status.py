@@ -21,7 +21,7 @@ from storage.summaries import (
     loop_phase,
     round_summaries,
 )
-from train.evaluate import win_rate
+from storage.win_rate import win_rate
 
 _LOOP = (RunKind.GENERATE, RunKind.TRAIN, RunKind.EVALUATE)
 

@@ -51,8 +51,8 @@ Prefer the answer that you would rather get if you had asked the question.
 2. **Helpful** comes next: it says what is needed, clearly, and no more.
 3. **Pleasant** comes last: courteous, easy to read.
 
-Say *tie* when you would not mind which one you got, *both bad* when neither is acceptable, and
-*skip* when you can't judge.
+Say *tie* when you would not mind which one you got, and *both bad* when neither is acceptable.
+*Skip* a pair that you can't judge.
 """
 
 

@@ -75,11 +75,7 @@ function awaitFeedback(key) {
 
 function tellFeedback(key, feedback) {
   if (key !== checking) return;
-  if (!feedback) {
-    checking = null;
-    next();
-    return;
-  }
+  if (!feedback) return feedbackRead();
   const dialog = find('[data-dialog="feedback"]');
   const expected = wordsFor(feedback.expected, "clear");
   dialog.dataset.right = feedback.right;
@@ -93,6 +89,7 @@ function feedbackRead() {
   if (!checking) return;
   checking = null;
   next();
+  showStatus();
 }
 
 // ---- undo -------------------------------------------------------------------------------------

@@ -154,6 +154,7 @@ async function start() {
   showStatus();
   roomForBar();
   await loadGuidelines();
-  if (wide.matches && recall("guide")) toggleGuidelines();
+  // Nobody should begin without them: where there is room they are open at the first visit.
+  if (wide.matches && (recall("guide") ?? Boolean(guidelines?.version))) toggleGuidelines();
 }
 start();

@@ -44,8 +44,8 @@ function showProgress() {
     pace.push(Math.max(0, progress.limit_left - unsent) + " until your limit");
   if (progress.agreement && progress.agreement.value !== null)
     pace.push("you agree with others in " + Math.round(100 * progress.agreement.value) + " %");
-  const text = pace.join(" \u00b7 ");
-  if (find(".pl-pace").textContent !== text) find(".pl-pace").textContent = text;
+  const shown = find(".pl-pace");
+  if (shown.textContent !== pace.join("")) shown.replaceChildren(...pace.map((text) => make("span", "", text)));
 }
 
 function duration(seconds) {

@@ -100,6 +100,8 @@ def test_axe_finds_nothing_and_every_tab_fits(browser, server, width, scheme):
             lead.page.wait_for_timeout(1500)
         found[title] = violations(lead)
         assert lead.page.evaluate("document.documentElement.scrollWidth") <= width, title
+    out = lead.page.locator(".ad-top >> text=Sign out").bounding_box()
+    assert out["x"] + out["width"] <= width
     assert {title: v for title, v in found.items() if v} == {}
     assert lead.page.evaluate("document.querySelectorAll('h1').length") == 1
     lead.close()

@@ -1,6 +1,7 @@
 """Every handler of the admin pages asks who is there; and what the tabs do, without a browser."""
 
 import inspect
+from dataclasses import replace
 
 import gradio as gr
 import pytest
@@ -113,6 +114,7 @@ def test_a_role_is_changed_with_what_else_is_saved_and_not_halfway(own, blocks):
     assert "your own role" in said
     assert judging.labelers(own.store)["lead"].role is Role.ADMIN
     assert set(team.labeler_settings(own.store)) == {"ann"}
+    assert "Choose a person first" in call(blocks, "save_all", None, None, "", None, None)[0]
 
 
 def test_a_password_link_is_shown_once_and_gone_with_the_next_person(own, blocks):
@@ -258,6 +260,9 @@ def test_the_queue_is_filtered_and_paged(own, blocks):
     assert (flagged.flags, flagged.votes, flagged.state) == (("unsafe",), 1, "begun")
     (skipped,) = found(only="skipped")[0]
     assert (skipped.skips, skipped.reasons) == (1, ("Disturbing content",))
+    assert "unclear prompt" in queue_html(
+        [replace(flagged, flags=("unclear_prompt",))], first=1, pairs=1
+    )
     listed = call(blocks, "filtered", "skipped")[1]
     assert "1: Disturbing content" in listed
     bob = own.client("bob")

@@ -136,6 +136,14 @@ def test_log_odds_are_shown_as_odds_around_even() -> None:
     assert float(line.attrib["x1"]) == 180.0
 
 
+def test_the_ends_of_a_line_may_have_names_of_their_own() -> None:
+    series = {"votes": [(0.0, 0.0), (8.02, 100.0)]}
+    assert "day 8.02" in texts(line_chart(series, title="t", x_label="day"))
+    named = texts(line_chart(series, title="t", ends=("first vote", "8 days later")))
+    assert {"first vote", "8 days later"} <= set(named)
+    assert not any("8.02" in text for text in named)
+
+
 def test_a_line_with_its_band_breaks_where_there_is_too_little_data() -> None:
     moments = [
         Moment(x=float(i), label=f"day {i}", value=None if i == 2 else 0.6, low=0.5, high=0.7)

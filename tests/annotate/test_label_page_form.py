@@ -156,6 +156,7 @@ def test_a_qualification_pair_says_at_once_what_was_expected(browser, labeling):
     ann.key("Enter")
     ann.page.wait_for_selector(READY)
     wait_for(lambda: not ann.page.is_visible(".pl-banner"))
+    ann.wait_saved()  # and no longer "Checking"
     assert [str(row.verdict) == "tie" for row in server.judged()] == [True, False]
     ann.close()
 

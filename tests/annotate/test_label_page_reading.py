@@ -172,8 +172,7 @@ def test_guidelines_stand_beside_the_answers_and_say_when_they_change(browser, l
     server = labeling(guidelines="# Rules\n\nPrefer what is **right**.")
     wide = {"width": 1500, "height": 850}
     ann = Page(browser, server, viewport=wide)
-    ann.page.wait_for_selector(".pl-nav .pl-badge >> text=new")
-    ann.key("g")
+    ann.page.wait_for_selector(".pl-guide[open]")  # at the first visit by themselves
     assert "Prefer what is right." in ann.text(".pl-guide")
     box = ann.page.locator(NOW + ".pl-answer").last.bounding_box()
     assert box["x"] + box["width"] <= wide["width"] - 380
@@ -191,6 +190,10 @@ def test_guidelines_stand_beside_the_answers_and_say_when_they_change(browser, l
     ann.key("g")
     assert not ann.page.is_visible(".pl-guide")
     ann.page.wait_for_selector(".pl-nav .pl-badge", state="hidden")  # a dialog tells a moment later
+    ann.page.reload()
+    ann.page.wait_for_selector(NOW + ".pl-answer")
+    ann.page.wait_for_timeout(400)
+    assert not ann.page.is_visible(".pl-guide")  # closed by hand it stays closed
     ann.close()
 
 

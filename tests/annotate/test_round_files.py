@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from factories import PASSWORD, make_policy
+from factories import PASSWORD, make_judgment, make_pair, make_policy, make_response
 from round_data import CHECK, HOSTILE, trained
 from web import finished
 
@@ -11,12 +11,15 @@ from annotate.accounts import add_labeler
 from annotate.adjudication import Kind
 from annotate.bench import Bench
 from annotate.check_result import last_check
+from annotate.consensus import settle
 from annotate.round_files import doubts, round_verdict, send_to_adjudication, sent_words
 from annotate.rounds_html import check_html, doubts_html, policies_html, warnings_html
 from storage import team
-from storage.records import Role, Verdict
+from storage.records import Purpose, Role, Verdict
 from storage.run_records import RunEvent, RunStatus
 from storage.store import utc_now
+from storage.summaries import evaluation_outcomes
+from storage.win_rate import win_rate
 
 
 @pytest.fixture
@@ -101,6 +104,29 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(round_one, tmp_path
     report.symlink_to(tmp_path / "elsewhere.html")
     answer = round_one.client("lead").get("/api/rounds/1/report")
     assert (answer.status_code, "secret" in answer.text) == (404, False)
+
+
+def test_a_policy_has_its_win_rate_against_sft_and_ties_count_half(round_one):
+    own, sft = round_one, round_one.filled.policy
+    assert "judged" not in policies_html(own.store, own.folder)
+    policy = make_policy(1, parent=sft)
+    prompts = own.filled.prompts[:4]
+    theirs = own.filled.responses[0:8:2]
+    ours = [make_response(prompt, policy, "another answer") for prompt in prompts]
+    pairs = [make_pair(a, b, purpose=Purpose.EVALUATION) for a, b in zip(ours, theirs, strict=True)]
+    votes = []
+    for pair, answer in zip(pairs, ours, strict=True):
+        won = Verdict.FIRST if pair.first == answer.id else Verdict.SECOND
+        votes.append(make_judgment(pair, "ann", won if votes else Verdict.TIE))
+    own.store.append(ours)
+    own.store.append(pairs)
+    own.store.append(votes)
+    settle(own.store, own.config)
+    shown = policies_html(own.store, own.folder)
+    rate = win_rate(evaluation_outcomes(own.store), policy=policy.id, against=sft.id)
+    assert (rate.wins, rate.ties, rate.losses) == (3, 1, 0)
+    assert "<b>88%</b>" in shown
+    assert f"{rate.low:.0%} to {rate.high:.0%}, of 4 judged" in shown
 
 
 def test_verdicts_and_warnings_are_shown_as_text(round_one):

@@ -44,6 +44,13 @@ def test_a_wrong_name_or_password_is_told_the_same(own, name, password):
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
     assert "This name and password do not match." in answer.text
+    if name:  # nobody types it twice
+        assert f'value="{name}"' in answer.text
+
+
+def test_a_typed_name_comes_back_as_text(own):
+    answer = own.client().post("/login", data={"name": '"><script>', "password": "x"})
+    assert 'value="&quot;&gt;&lt;script&gt;"' in answer.text
 
 
 def test_guessing_is_slowed_down(own):

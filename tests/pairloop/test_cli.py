@@ -101,6 +101,21 @@ def test_init_makes_a_workspace_and_leaves_one_alone(tmp_path, micro_model):
     assert micro_model in config
 
 
+def test_init_without_a_model_says_what_to_name(tmp_path):
+    done = pairloop("init", str(tmp_path / "w"))
+    assert done.returncode == 2
+    assert "--model OWNER/NAME" in " ".join(done.stderr.split())
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("command", ["annotate", "demo"])
+def test_a_port_that_no_machine_has_is_wrong_usage(command):
+    done = pairloop(command, "--port", "65536")
+    assert done.returncode == 2
+    assert "less than or equal to 65535" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_folder_without_pairloop_toml_is_no_workspace(tmp_path):
     refused(pairloop("status", cwd=tmp_path), "is not a pairloop workspace", "pairloop init")
 

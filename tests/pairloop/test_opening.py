@@ -42,6 +42,7 @@ def test_while_it_starts_it_is_alive_and_not_ready(listener):
         assert page.status_code == 503
         assert page.headers["refresh"] == "2"
         assert STARTING in page.text
+        assert "prefers-color-scheme: dark" in page.text  # it looks like the pages that follow
         opening.close()
         # Whoever comes between the two waits for the second, and is answered by it.
         app, found = FastAPI(), []

@@ -14,7 +14,7 @@ from annotate.desk import Desk
 from storage.intervals import wilson
 from storage.records import Purpose, Verdict
 from storage.summaries import Outcome, evaluation_outcomes
-from train.evaluate import WinRate, win_rate
+from storage.win_rate import WinRate, win_rate
 
 US, THEM, OTHER = "m1:us", "m1:them", "m1:other"
 F, S, T, B = (v.value for v in Verdict if v is not Verdict.SKIP)
