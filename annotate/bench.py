@@ -6,15 +6,15 @@ holds a vote goes through `_seen`, which refuses whoever has not stored their ow
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from annotate import adjudication as pure
 from annotate import gold
-from annotate.adjudication import Case, Leases
+from annotate.adjudication import Case
 from annotate.cards import Card, CardMaker, Choice, to_verdict
 from annotate.desk import Desk
+from annotate.docket import Docket
 from annotate.example import publish_example
 from annotate.queue import is_regular
 from annotate.sides import case_side
@@ -70,21 +70,14 @@ class Revealed:
 
 
 class Bench:
-    """Thread-safe; one per labeling server, which alone writes adjudications."""
+    """Thread-safe; one per labeling server."""
 
     def __init__(self, store: Store, desk: Desk) -> None:
         self._store = store
         self._desk = desk
         self._maker = CardMaker(store)
         self._lock = threading.RLock()  # held while something is stored: adjudications are few
-        self._leases = Leases(desk.config.lease_seconds)
-        self._views = adjudicating.own_views(store)
-        self._decisions: defaultdict[str, list[Adjudication]] = defaultdict(list)
-        for decision in adjudicating.events(store):
-            self._decisions[decision.pair_id].append(decision)
-        self._notes: defaultdict[str, list[DiscussionNote]] = defaultdict(list)
-        for note in adjudicating.all_discussion(store):
-            self._notes[note.pair_id].append(note)
+        self._docket = Docket(store, lease_seconds=desk.config.lease_seconds)
         self._cases: list[Case] = []
         self._looked = -KEPT_SECONDS
 
@@ -95,9 +88,9 @@ class Bench:
         labeled = self.labeled(who)
         with self._lock:
             if time.monotonic() - self._looked > KEPT_SECONDS:
-                decided = {
-                    p: d[-1] for p, d in self._decisions.items() if d and not d[-1].withdrawn
-                }
+                self._docket.look()
+                known = self._docket.decisions
+                decided = {p: d[-1] for p, d in known.items() if d and not d[-1].withdrawn}
                 self._cases = pure.cases_of(adjudicating.vote_counts(self._store), decided)
                 self._looked = time.monotonic()
             return pure.for_person(self._cases, labeled=labeled)
@@ -116,7 +109,7 @@ class Bench:
     def holder(self, pair_id: str, who: str) -> str:
         """The other adjudicator who is at a case; "" for nobody."""
         with self._lock:
-            holder = self._leases.holder(pair_id, now=time.monotonic())
+            holder = self._docket.holder(pair_id)
         return "" if holder == who else holder
 
     def open(self, who: str, pair_id: str) -> Opened:
@@ -125,23 +118,23 @@ class Bench:
         Raises InputError where there is no such case.
         """
         pair = self.pair(pair_id)
-        shown = self._shown(pair, who)
-        card = self._maker.cards([pair], [shown])[0]
         with self._lock:
-            self._leases.take(pair_id, who, now=time.monotonic())
+            self._docket.take(pair_id, who)
+        card = self._maker.cards([pair], [self._shown(pair, who)])[0]
+        with self._lock:
             return Opened(
                 pair_id=pair_id,
                 card=card,
                 labeled=pair_id in self._desk.judged_by(who),
                 held_by=self.holder(pair_id, who),
-                view=self._views.get((pair_id, who)),
-                notes=len(self._notes[pair_id]),
+                view=self._docket.views.get((pair_id, who)),
+                notes=len(self._docket.notes[pair_id]),
             )
 
     def release(self, who: str) -> None:
         """Let others have the case that somebody was at."""
         with self._lock:
-            self._leases.release(who)
+            self._docket.release(who)
 
     def give_view(
         self,
@@ -159,11 +152,12 @@ class Bench:
         Raises ConflictError for a second view, and while another adjudicator has the case.
         """
         pair = self.pair(pair_id)
-        first_side = self._shown(pair, who).first_side
         with self._lock:
-            known = self._views.get((pair_id, who))
+            self._docket.look()
+            known = self._docket.views.get((pair_id, who))
             if known is None:
                 self._claim(pair_id, who)
+                first_side = self._shown(pair, who).first_side
                 view = OwnView(
                     id=key,
                     pair_id=pair_id,
@@ -176,7 +170,7 @@ class Bench:
                     created_at=utc_now(),
                 )
                 self._store.append([view])
-                self._views[pair_id, who] = view
+                self._docket.views[pair_id, who] = view
                 self._desk.show_votes(who, pair_id)
             elif known.id != key:
                 raise ConflictError(
@@ -190,26 +184,29 @@ class Bench:
         pair = self.pair(pair_id)
         note = DiscussionNote(id=key, pair_id=pair.id, author=who, text=text, created_at=utc_now())
         with self._lock:
-            same = next((n for notes in self._notes.values() for n in notes if n.id == key), None)
+            self._docket.look()
+            notes = self._docket.notes
+            same = next((n for told in notes.values() for n in told if n.id == key), None)
             if same is None:
                 self._store.append([note])
-                self._notes[pair.id].append(note)
+                notes[pair.id].append(note)
             elif replace(same, created_at=note.created_at) != note:
                 raise ConflictError("This note came with the key of another one. Send it again.")
-            return len(self._notes[pair.id])
+            return len(notes[pair.id])
 
     # ---- after the own view ---------------------------------------------------------------------
 
     def reveal(self, who: str, pair_id: str) -> Revealed:
         """The votes, other views, notes and decisions. Raises ConflictError before the own view."""
         pair = self.pair(pair_id)
-        view = self._seen(pair_id, who)
+        view = self._seen(pair_id, who)  # and what came to other servers
         twin = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.GOLD)
         with self._lock:
-            views = [v for (p, _), v in self._views.items() if p == pair_id]
-            notes, decisions = list(self._notes[pair_id]), list(self._decisions[pair_id])
+            known = self._docket
+            views = [v for (p, _), v in known.views.items() if p == pair_id]
+            notes, decisions = list(known.notes[pair_id]), list(known.decisions[pair_id])
         with self._store.connected():
-            known = team.gold_by_pair(self._store).get(twin)
+            gold_pair = team.gold_by_pair(self._store).get(twin)
             return Revealed(
                 pair=pair,
                 first_side=view.first_side,
@@ -219,7 +216,7 @@ class Bench:
                 notes=notes,
                 decisions=decisions,
                 consensus=consensus_of_pair(self._store, pair_id),
-                gold=known if known is not None and known.active else None,
+                gold=gold_pair if gold_pair is not None and gold_pair.active else None,
             )
 
     def decide(
@@ -239,18 +236,21 @@ class Bench:
         view = self._seen(pair_id, who)
         verdict = None if choice is None else to_verdict(choice, view.first_side)
         with self._lock:
-            made = Adjudication(
-                id=key,
-                pair_id=pair_id,
-                revision=len(self._decisions[pair_id]),
-                adjudicator=who,
-                verdict=verdict,
-                cause=cause,
-                note=note,
-                withdrawn=False,
-                created_at=utc_now(),
-            )
-            self._store_decision(made)
+            if not self._known(key, pair_id, who):
+                self._claim(pair_id, who)
+                self._store_decision(
+                    Adjudication(
+                        id=key,
+                        pair_id=pair_id,
+                        revision=len(self._docket.decisions[pair_id]),
+                        adjudicator=who,
+                        verdict=verdict,
+                        cause=cause,
+                        note=note,
+                        withdrawn=False,
+                        created_at=utc_now(),
+                    )
+                )
         return self.reveal(who, pair_id)
 
     def withdraw(self, who: str, pair_id: str, *, key: str) -> Revealed:
@@ -261,12 +261,12 @@ class Bench:
         self._seen(pair_id, who)
         with self._lock:
             if not self._known(key, pair_id, who):
-                standing = self._standing(pair_id)
+                self._claim(pair_id, who)
                 self._store_decision(
                     replace(
-                        standing,
+                        self._standing(pair_id),
                         id=key,
-                        revision=len(self._decisions[pair_id]),
+                        revision=len(self._docket.decisions[pair_id]),
                         adjudicator=who,
                         withdrawn=True,
                         created_at=utc_now(),
@@ -312,7 +312,7 @@ class Bench:
 
     def _shown(self, pair: Pair, who: str) -> Presentation:
         """How this adjudicator sees the pair: as before, where they have seen it before."""
-        view = self._views.get((pair.id, who))
+        view = self._docket.views.get((pair.id, who))
         side = case_side(who, pair.id, seed=self._desk.config.seed)
         if view is not None:
             side = view.first_side
@@ -329,27 +329,29 @@ class Bench:
         )
 
     def _seen(self, pair_id: str, who: str) -> OwnView:
-        view = self._views.get((pair_id, who))
+        with self._lock:
+            self._docket.look()
+            view = self._docket.views.get((pair_id, who))
         if view is None:
             raise ConflictError("Give your own view of this case first; then you see the votes.")
         return view
 
     def _claim(self, pair_id: str, who: str) -> None:
-        if not self._leases.take(pair_id, who, now=time.monotonic()):
+        if not self._docket.take(pair_id, who):
             raise ConflictError(
                 f"{self.holder(pair_id, who)} is at this case. Take another one, or wait until "
                 "they are done."
             )
 
     def _standing(self, pair_id: str) -> Adjudication:
-        decisions = self._decisions[pair_id]
+        decisions = self._docket.decisions[pair_id]
         if not decisions or decisions[-1].withdrawn:
             raise ConflictError("This case is not decided.")
         return decisions[-1]
 
     def _known(self, key: str, pair_id: str, who: str) -> bool:
         """Whether a decision with this key is stored; raises ConflictError for another's key."""
-        for decisions in self._decisions.values():
+        for decisions in self._docket.decisions.values():
             for one in decisions:
                 if one.id == key:
                     if (one.pair_id, one.adjudicator) != (pair_id, who):
@@ -360,13 +362,10 @@ class Bench:
         return False
 
     def _store_decision(self, made: Adjudication) -> None:
-        if self._known(made.id, made.pair_id, made.adjudicator):
-            return
-        self._claim(made.pair_id, made.adjudicator)
         first = made.revision == 0 and not made.withdrawn
         action = "withdrawn" if made.withdrawn else "decided" if first else "changed"
         self._desk.adjudicate(made)
-        self._decisions[made.pair_id].append(made)
+        self._docket.decisions[made.pair_id].append(made)
         self._looked = -KEPT_SECONDS
         team.note(
             self._store,

@@ -118,12 +118,13 @@ class Desk:
                 showing(person, p, seed=floor.config.seed, guideline=floor.guideline) for p in pairs
             ]
             new = list(person.shown.values())[first_new:]
+            # Elsewhere a showing is a lease, so there even one that is known begins anew.
+            told = self._others.told(person, shown, held.values()) if self._others else new
             qualifying = floor.gold_ids(GoldUse.QUALIFICATION)
             ahead = floor.peek(AHEAD) if pairs else []
         try:
             self._store.append(new_pairs)
-            # Elsewhere a showing is a lease, so there even one that is known begins anew.
-            self._store.append(self._others.renewed(shown) if self._others else new)
+            self._store.append(told)
         except BaseException:
             with self._lock:
                 self._floor.stock.keep_unstored(new_pairs)
@@ -271,6 +272,7 @@ class Desk:
 
     def judged_by(self, labeler: str) -> set[str]:
         """The pairs a labeler has judged, skips too."""
+        self._look()
         with self._lock:
             return set(self._floor.queue.judged_by(labeler))
 
@@ -281,6 +283,7 @@ class Desk:
 
     def adjudicate(self, adjudication: Adjudication) -> None:
         """Store a decision, or that it is withdrawn, and what the pair comes to with it."""
+        self._look(at_once=True)  # the pair, or votes on it, may have come to another server
         self._store.append([adjudication])
         with self._lock:
             self._floor.adjudicate(adjudication)
@@ -323,17 +326,13 @@ class Desk:
             known = self._floor.person(labeler).pair_of
             at_once = at_once or any(shown not in known for shown in showing)
         self._look(at_once=self._others is not None and (at_once or new))
-        if new and self._others is not None:
+        if new:
             with self._looking:  # no news may come between reading a person and knowing them
-                self._introduce(labeler, below=self._others.below)
-        elif new:
-            self._introduce(labeler, below=judging.ALL_ROWS)
-
-    def _introduce(self, labeler: str, *, below: int) -> None:
-        shown = judging.presentations_of(self._store, labeler)
-        said = judging.events_of(self._store, labeler, below=below)
-        with self._lock:
-            self._floor.introduce(labeler, shown, said)
+                below = self._others.below if self._others is not None else judging.ALL_ROWS
+                shown = judging.presentations_of(self._store, labeler)
+                said = judging.events_of(self._store, labeler, below=below)
+                with self._lock:
+                    self._floor.introduce(labeler, shown, said)
 
     # ---- from here on the lock is held --------------------------------------------------------
 

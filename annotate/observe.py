@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotate import proxies
 from annotate.metrics import Metrics
 from annotate.web_session import HEADERS
+from storage.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +56,16 @@ class Observe:
 
         try:
             await self._app(scope, receive, send_and_note)
-        except Exception:
+        except Exception as error:
             if begun:
                 raise  # too late for another answer: uvicorn notes it and hangs up
-            log.exception("request failed", extra=_what(scope))
-            await error_answer(500, "An error of the server, noted in its log", request_id)(
-                scope, receive, send_and_note
-            )
+            if isinstance(error, StoreError):  # who asks? looked up before the app's own answers
+                log.error("the store failed a request: %s", error, extra=_what(scope))  # noqa: TRY400
+                answer = error_answer(503, "The store does not answer", request_id)
+            else:
+                log.exception("request failed", extra=_what(scope))
+                answer = error_answer(500, "An error of the server, noted in its log", request_id)
+            await answer(scope, receive, send_and_note)
         finally:
             REQUEST_ID.reset(before)
 

@@ -1,23 +1,23 @@
 """What other labeling servers on the same store do meanwhile, taken into this one's memory.
 
 Each server keeps its own pairs, votes and leases. Judgments and showings are rows, numbered in the
-order they were stored; a showing is a lease as the others see it. Whoever hands a pair out stores the
-showing first and then looks: if others were quicker, the pair is not handed out after all, and a row
-says that this lease is over.
+order they were stored; a showing is a lease as the others see it, and the same showing again renews
+it. Whoever hands a pair out stores the showing first and then looks: if others were quicker, the pair
+is not handed out after all, and a row says that this lease is over.
 Two people may still vote where one vote was wanted, when one of them had the pair for longer than its
 lease; such votes count, and are noted in the trail.
 """
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from annotate.consensus import SETTLED
 from annotate.floor import LOOK_SECONDS, Floor
 from annotate.person import Person
-from annotate.queue import Vote
+from annotate.queue import Vote, is_regular
 from storage import adjudications as adjudicating
 from storage import news, team
 from storage import pairs as pairing
@@ -61,6 +61,8 @@ class Others:
         self._mine: set[str] = set()  # judgments that came in here
         self._noted: set[str] = set()
         self._doubted: set[str] = set()  # pairs whose consensus may lack a vote of elsewhere
+        self._told: dict[tuple[str, str], float] = {}  # pair, labeler: when the lease was last told
+        self._own: dict[tuple[str, str], datetime] = {}  # the same: the time in the row from here
         lease = timedelta(seconds=floor.config.lease_seconds)
         given = news.presentations_after(store, -1, since=utc_now() - lease)
         self._lease([(row, p) for row, p in given if row <= self._last["presentation_rows"]])
@@ -162,10 +164,25 @@ class Others:
         for vote in extra:
             team.note(self._store, actor=vote.labeler, action="extra vote", subject=vote.pair_id)
 
-    def renewed(self, shown: Sequence[Presentation]) -> list[Presentation]:
-        """The same showings, to be stored as leases that begin now."""
-        now = utc_now()
-        return [replace(p, created_at=max(now, p.created_at)) for p in shown]
+    def told(
+        self, person: Person, shown: Sequence[Presentation], open_pairs: Iterable[str]
+    ) -> list[Presentation]:
+        """Showings to be stored as leases that begin now: what is handed out, and what somebody has
+        had open since half a lease or longer.
+        """
+        now, floor = utc_now(), self._floor
+        before = time.monotonic() - floor.config.lease_seconds / 2
+        lapsing = [
+            person.shown[pair_id]
+            for pair_id in open_pairs
+            if pair_id not in person.mine
+            and (pair := floor.queue.pair(pair_id)) is not None
+            and is_regular(pair)
+            and self._told.get((pair_id, person.name), before) <= before
+        ]
+        again = [replace(p, created_at=max(now, p.created_at)) for p in [*shown, *lapsing]]
+        self._own |= {(p.pair_id, p.labeler): p.created_at for p in again}
+        return again
 
     def ended(self, shown: Sequence[Presentation]) -> list[Presentation]:
         """The same showings, to be stored as leases that are over."""
@@ -189,9 +206,11 @@ class Others:
             floor.remember(presentation)
             floor.queue.rank(pair_id, who, row)
             age = (utc_now() - presentation.created_at).total_seconds()
+            self._told[pair_id, who] = now - max(0.0, age)
+            if self._own.get((pair_id, who)) == presentation.created_at:
+                continue  # the desk here knows better, and may have ended it since
             left = floor.config.lease_seconds - max(0.0, age)
             if left <= 0:
                 floor.queue.drop(pair_id, who)
-            known = pair_id in floor.queue.judged_by(who) or floor.queue.is_held(pair_id, who)
-            if left > 0 and not known:
+            elif pair_id not in floor.queue.judged_by(who):
                 floor.queue.lease(pair_id, who, now=now, seconds=left)

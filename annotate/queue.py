@@ -270,10 +270,6 @@ class PairQueue:
         self._states[pair_id].leases[labeler] = now + seconds
         self._held[labeler][pair_id] = None
 
-    def is_held(self, pair_id: str, labeler: str) -> bool:
-        """Whether the labeler was given the pair here, for however long."""
-        return pair_id in self._held[labeler]
-
     def held(
         self, identity: frozenset[str], labeler: str, *, have: Collection[str], now: float
     ) -> Iterator[Pair]:

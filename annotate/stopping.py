@@ -3,6 +3,9 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from annotate.access import path_of, route_to
+from annotate.web_session import HEADERS
+
 MESSAGE = "The server is being stopped, so this was not taken. It is sent again once it is back."
 RETRY_SECONDS = 5
 
@@ -23,7 +26,8 @@ class Stopping:
     def gate(self, app: ASGIApp) -> ASGIApp:
         async def pass_or_refuse(scope: Scope, receive: Receive, send: Send) -> None:
             if self._begun and scope["type"] == "http":
-                headers = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
+                scope.setdefault("state", {})["route"] = path_of(route_to(scope))
+                headers = HEADERS | {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
                 refusal = JSONResponse({"detail": MESSAGE}, status_code=503, headers=headers)
                 await refusal(scope, receive, send)
                 return

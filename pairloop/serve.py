@@ -17,7 +17,6 @@ from annotate.desk import Desk
 from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
 from annotate.rounds import RoundRunner, command_of
-from annotate.stopping import Stopping
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
 from pairloop.logs import configure
 from pairloop.opening import LastWords, starting
@@ -60,7 +59,7 @@ def serve(
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
-        runner, stopping = RoundRunner(space.root), Stopping()
+        runner = RoundRunner(space.root)
         app = create_app(
             desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,
@@ -71,7 +70,6 @@ def serve(
             rule=space.retrain,
             runner=runner,
         )
-        app.add_middleware(stopping.gate)
         failed = partial(hooks.notify, ROUND_FAILED) if hooks else _nobody
         watch = (
             RoundWatch(store, partial(hooks.notify, ROUND_READY), on_failed=failed)
@@ -97,7 +95,7 @@ def serve(
                 timeout_graceful_shutdown=STOP_SECONDS,
             ),
             health=app.state.health,
-            stopping=stopping,
+            stopping=app.state.stopping,
             drain_seconds=config.drain_seconds,
         )
         log.info("started")

@@ -90,4 +90,14 @@ class CaseRequest:
     created_at: datetime
 
 
-AdjudicationRecord = OwnView | Adjudication | DiscussionNote | CaseRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseVisit:
+    """Somebody is at a case from now on, or has left it: what other labeling servers go by."""
+
+    pair_id: str
+    adjudicator: str
+    ended: bool
+    created_at: datetime
+
+
+AdjudicationRecord = OwnView | Adjudication | DiscussionNote | CaseRequest | CaseVisit

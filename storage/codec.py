@@ -62,6 +62,7 @@ TABLES: Mapping[type, str] = {
     adjudication_records.Adjudication: "adjudication_rows",
     adjudication_records.DiscussionNote: "discussion_note_rows",
     adjudication_records.CaseRequest: "case_request_rows",
+    adjudication_records.CaseVisit: "case_visit_rows",
 }
 
 _SCALARS: Mapping[type, pa.DataType] = {

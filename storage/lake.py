@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from storage.embedded import Transaction, migrate, transaction
 from storage.embedded import insert as put
 from storage.errors import ConfigurationError, StoreError
+from storage.lake_errors import data_away, gone, is_conflict, is_gone, unusable
 from storage.quack import literal, load_extensions
 
 PREFIX = "ducklake:postgres:"
@@ -42,22 +43,7 @@ _SIZES = """from postgres_query('__ducklake_metadata_lake', '
     where t.end_snapshot is null
 ')"""
 _OLD = "interval 1 day"  # files and snapshots that no query under way can need any more
-_GONE = re.compile(
-    r"connection to server|server closed the connection|terminating connection|could not connect"
-    r"|connection (refused|reset|timed out)|no connection to the server|SSL SYSCALL"
-    r"|database system is (starting up|shutting down|in recovery)|Unable to connect to Postgres"
-    r"|lost synchronization|connection not open|could not (send|receive) data",
-    re.IGNORECASE,
-)
-_CONFLICT = re.compile(
-    r"Transaction conflict|serialize access|duplicate key|deadlock", re.IGNORECASE
-)
-
 T = TypeVar("T")
-
-
-class CatalogGoneError(StoreError):
-    """Raised when PostgreSQL can't be reached for longer than we wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +121,7 @@ class LakeConnection:
         except BaseException as error:
             connection.close()
             if isinstance(error, duckdb.Error | OSError):
-                raise _unusable(address, error) from error
+                raise unusable(address, error) from error
             raise
         return cls(connection, address)
 
@@ -222,12 +208,14 @@ class LakeConnection:
             try:
                 return work()
             except duckdb.Error as error:
-                gone = bool(_GONE.search(str(error)))
-                if not gone and not _CONFLICT.search(str(error)):
+                away = is_gone(error)
+                if not away and not is_conflict(error):
+                    if isinstance(error, duckdb.IOException):
+                        raise data_away(self._address, error) from error
                     raise
                 if time.monotonic() > end:
-                    if gone:
-                        raise _gone(self._address, error) from error
+                    if away:
+                        raise gone(self._address, error) from error
                     raise
             time.sleep(pause)
             pause = min(1.0, pause * 2)
@@ -341,33 +329,3 @@ def _has_nul_in_a_list(rows: pa.Table) -> bool:
             if pc.any(pc.match_substring(texts, "\0")).as_py():
                 return True
     return False
-
-
-def _gone(address: LakeAddress, error: Exception) -> CatalogGoneError:
-    return CatalogGoneError(
-        f"The catalog of the distributed store, {address}, does not answer: {_why(error)}. "
-        "Check that PostgreSQL runs there and lets this machine and user in, then run this again; "
-        "what was acknowledged is stored."
-    )
-
-
-def _unusable(address: LakeAddress, error: Exception) -> StoreError:
-    said = str(error)
-    if _GONE.search(said):
-        return _gone(address, error)
-    if "DATA_PATH" in said:
-        return StoreError(
-            f"{address} keeps its rows elsewhere than in {address.data}: {_why(error)}. Give "
-            "storage.data as it was when the store was made; every machine mounts it at that path."
-        )
-    return StoreError(
-        f"The distributed store {address} with its rows in {address.data} can't be opened: {said}. "
-        "Check that the database exists, that this user may make tables in it, and that the "
-        "folder can be written to, then run this again."
-    )
-
-
-def _why(error: Exception) -> str:
-    """The line of PostgreSQL's answer in what DuckDB says around it."""
-    said = re.search(r"(connection to server|FATAL:|server closed)[^\n]*", str(error))
-    return (said[0] if said else str(error).partition("\n")[0]).strip().rstrip(".")

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from storage.adjudication_records import CaseVisit
 from storage.codec import decode
 from storage.records import IMPORTED_VOTES, Judgment, Presentation
 from storage.store import Store
@@ -19,3 +20,9 @@ def presentations_after(
     """Showings beyond this row, each with its number; one that is renewed comes again."""
     found = store.table("presentations_after", after=row, since=since)
     return list(zip(found["row"].to_pylist(), decode(Presentation, found), strict=True))
+
+
+def case_visits_after(store: Store, row: int) -> list[tuple[int, CaseVisit]]:
+    """Who came to which case, or left it, beyond this row, each with its number."""
+    found = store.table("case_visits_after", after=row)
+    return list(zip(found["row"].to_pylist(), decode(CaseVisit, found), strict=True))

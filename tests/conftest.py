@@ -1,4 +1,4 @@
-"""What the tests need beyond Python: a browser, vLLM, Ray, PostgreSQL, nginx. Missing ones are skipped
+"""What the tests need beyond Python: a browser, vLLM, Ray, PostgreSQL, S3, nginx. Missing ones are skipped
 and named, unless PAIRLOOP_REQUIRE lists them (CI does): then their tests fail."""
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx._transports.default as httpx_transports
 import postgres
 import pytest
+import s3
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -41,6 +42,8 @@ def _missing(need: str) -> str:
         return "no Chromium was found (make browser)"
     if need == "postgres" and postgres.programs() is None:
         return "no PostgreSQL server was found (make services)"
+    if need == "s3" and s3.program() is None:
+        return "no S3 server was found (make s3)"
     if need == "nginx" and shutil.which("nginx") is None:
         return "no nginx was found (make services)"
     return ""
@@ -88,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
     required = os.environ.get("PAIRLOOP_REQUIRE", "").split()
     for item in items:
-        for need in ("vllm", "ray", "browser", "postgres", "nginx"):
+        for need in ("vllm", "ray", "browser", "postgres", "s3", "nginx"):
             reason = _missing(need) if need in item.keywords else ""
             if reason and need in required:
                 raise pytest.UsageError(f"{item.nodeid} must run here, but {reason}.")

@@ -40,3 +40,15 @@ from presentation_rows
 where rowid > $after
     and created_at > $since
 order by rowid;
+
+-- name: case_visits_after
+-- Comings to cases and leavings that were appended after row $after, in that order.
+select
+    rowid as row,
+    pair_id,
+    adjudicator,
+    ended,
+    created_at
+from case_visit_rows
+where rowid > $after
+order by rowid;

@@ -8,7 +8,7 @@ from threading import Thread
 from uuid import uuid4
 
 import pytest
-from desks import desk_of, submit, work
+from desks import Clock, desk_of, submit, work
 from factories import fill_store
 
 import annotate.desk
@@ -17,6 +17,7 @@ import storage.store
 from annotate.cards import Choice, Standing
 from annotate.consensus import majority
 from storage.judgments import judgment_events, judgments
+from storage.news import presentations_after
 from storage.pairs import consensus_by_pair
 from storage.records import Verdict
 from storage.store import Store
@@ -245,3 +246,19 @@ def test_what_is_said_while_a_server_gets_to_know_somebody_counts_once_there(sha
     assert (other.progress("ann").judged, other.queue_states()["votes"]) == (2, 2)
     one.undo("ann", key=uuid4().hex)
     assert len(other.history("ann", count=9)) == 1
+
+
+def test_what_somebody_still_reads_stays_theirs_on_every_server(shared, monkeypatch):
+    """Heartbeats reach one server; it tells the others, once per half a lease and no more often."""
+    clock = Clock(monkeypatch, "desk", "others", "person")
+    fill_store(shared, pairs=1, labelers=(), admin=None)
+    one, other = (desk_of(shared, votes_per_pair=1, lease_seconds=900) for _ in range(2))
+    (hers,) = one.cards("ann", count=1, have=())
+    assert other.cards("bob", count=1, have=()) == []
+    for clock.seconds in range(100, 1500, 100):
+        one.heartbeat("ann", have=[hers.presentation])
+        assert other.cards("bob", count=1, have=()) == []
+    rows = presentations_after(shared, -1, since=datetime.min)
+    assert [(p.created_at - clock.START).seconds for _, p in rows] == [0, 500, 1000]
+    clock.seconds = 1000 + 901  # the page is gone, and nobody said so
+    assert len(other.cards("bob", count=1, have=())) == 1

@@ -1,9 +1,12 @@
 """The numbers Prometheus reads are those of what was really done over HTTP, and blind."""
 
+import re
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 from serving import listening
@@ -15,6 +18,12 @@ from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 
 TOKEN = "0123456789abcdef-metrics"
+# What Prometheus 3 sends.
+PROMETHEUS_ACCEPTS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
+    "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -133,14 +142,30 @@ def test_a_store_that_fails_leaves_out_what_it_would_say(live, monkeypatch):
 def test_both_formats_are_read_by_their_parsers(live):
     _, address = live
     samples(address)
-    wanted = "application/openmetrics-text; version=1.0.0"
-    answer = scrape(address, Accept=wanted)
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    answer = scrape(address, Accept=PROMETHEUS_ACCEPTS)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert {f.name for f in parse_openmetrics(answer.text)} >= {
         "pairloop_requests",
         "pairloop_pairs",
     }
-    assert scrape(address).headers["content-type"].startswith("text/plain; version=")
+    for plain in ("*/*", "text/plain", ""):
+        found = scrape(address, Accept=plain).headers["content-type"]
+        assert found.startswith("text/plain; version="), plain
+
+
+def test_the_scrape_configuration_of_the_docs_reads_the_numbers(live, tmp_path):
+    """With the defaults that Prometheus has for what it leaves out: the path, and Bearer."""
+    _, address = live
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    (block,) = re.findall(r"```yaml\n(scrape_configs:.*?)```", text, re.DOTALL)
+    (job,) = yaml.safe_load(block)["scrape_configs"]
+    assert job.keys() == {"job_name", "authorization", "static_configs"}
+    assert job["static_configs"] == [{"targets": ["127.0.0.1:7860"]}]
+    (name,) = job["authorization"].keys()
+    (tmp_path / "token").write_text(f"{TOKEN}\n")  # as `openssl rand -hex 32 > FILE` leaves it
+    assert name == "credentials_file"
+    bearer = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
+    assert httpx.get(f"{address}/metrics", headers=bearer, timeout=30).is_success
 
 
 def test_the_numbers_name_nobody_and_no_model(live):

@@ -2,29 +2,41 @@
 
 import signal
 import sys
+from contextlib import closing
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
-from web import runner_of
+from web import Server, decision, runner_of
 
-from annotate.stopping import MESSAGE, Stopping
+from annotate.stopping import MESSAGE
 from pairloop.serve import tell_of_child
+from storage.judgments import judgments
 
 
-def test_from_the_signal_on_every_request_is_refused_so_that_the_page_keeps_it():
-    app, stopping = FastAPI(), Stopping()
-    app.post("/api/judgments")(lambda: {"stored": True})
-    app.add_middleware(stopping.gate)
-    client = TestClient(app)
-    assert client.post("/api/judgments").json() == {"stored": True}
+def test_from_the_signal_on_every_request_is_refused_so_that_the_page_keeps_it(
+    tmp_path, monkeypatch, caplog
+):
+    """And whoever looks into the log sees what was refused, by the id that the answer has."""
+    monkeypatch.setattr("annotate.app._mount_pages", lambda *_pages: None)
+    server = Server(tmp_path)
+    with closing(server.store):
+        ann = server.client("ann")
+        one, other = ann.get("/api/pairs", params={"count": 2}).json()["pairs"]
+        assert ann.post("/api/judgments", json=decision(one)).is_success
 
-    stopping.begin()
+        server.app.state.stopping.begin()
+        caplog.set_level("INFO", logger="annotate.observe")
+        answer = ann.post("/api/judgments", json=decision(other))
 
-    answer = client.post("/api/judgments")
-    assert (answer.status_code, answer.json()) == (503, {"detail": MESSAGE})
-    assert answer.headers["connection"] == "close"
-    assert int(answer.headers["retry-after"]) > 0
+        assert (answer.status_code, answer.json()) == (503, {"detail": MESSAGE})
+        assert answer.headers["connection"] == "close"
+        assert int(answer.headers["retry-after"]) > 0
+        assert len(judgments(server.store)) == 1
+    (line,) = [r for r in caplog.records if r.name == "annotate.observe"]
+    assert (line.route, line.status) == ("/api/judgments", 503)
+    assert answer.headers["x-request-id"]
+    counted = server.desk.writer.on_commit.__self__.registry.get_sample_value
+    assert counted("pairloop_judgments_refused_total", {"reason": "store"}) == 1
+    assert counted("pairloop_judgments_acknowledged_total") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the Rounds page needs fcntl")

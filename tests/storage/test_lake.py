@@ -15,7 +15,8 @@ from storage import lake
 from storage.embedded import migrations
 from storage.errors import ConfigurationError, StoreError
 from storage.judgments import judgment_events, judgments
-from storage.lake import CatalogGoneError, LakeAddress
+from storage.lake import LakeAddress
+from storage.lake_errors import CatalogGoneError
 from storage.records import Prompt, Verdict
 from storage.store import Store, from_text, to_text
 
