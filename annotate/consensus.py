@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from storage.adjudication_records import Adjudication
 from storage.records import (
     IMPORTED_VOTES,
     Consensus,
-    Judgment,
     LabelerKind,
     Pair,
     Purpose,
@@ -40,13 +40,26 @@ POSTERIOR = "posterior"  # the method of majority with stop_at
 SETTLED = (Purpose.TRAIN, Purpose.EVALUATION)  # gold pairs and repeats are not decided by votes
 
 
+class Said(Protocol):
+    """What a consensus looks at of a judgment: who said what."""
+
+    @property
+    def labeler(self) -> str: ...
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+class Word(NamedTuple):
+    """No more than that."""
+
+    labeler: str
+    verdict: Verdict
+
+
 def majority(verdicts: Sequence[Verdict]) -> Verdict | None:
     """The verdict of more than half of the votes, skips left out; None if there is none."""
     counted = [v for v in verdicts if v is not Verdict.SKIP]
-    if not counted:
-        return None
-    verdict, votes = Counter(counted).most_common(1)[0]
-    return verdict if 2 * votes > len(counted) else None
+    return next((v for v in set(counted) if 2 * counted.count(v) > len(counted)), None)
 
 
 def posterior(verdicts: Sequence[Verdict], *, accuracy: float) -> dict[Verdict, float]:
@@ -112,7 +125,7 @@ def _votes_to_be_sure(verdicts: Sequence[Verdict], config: Distribution, *, stop
 
 def consensus_of(
     pair: Pair,
-    current: Sequence[Judgment],
+    current: Sequence[Said],
     *,
     events: int,
     config: Distribution,

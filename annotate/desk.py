@@ -71,7 +71,7 @@ class Desk:
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         sizes = store.sizes() if store.shared else {}
-        self._floor = Floor(store, config)
+        self._floor = Floor(store, config, below=sizes.get("judgment_rows", judging.ALL_ROWS))
         self._others = Others(store, self._floor, sizes) if store.shared else None
         self.writer = JudgmentWriter(store)
         self._maker = CardMaker(store)
@@ -112,7 +112,7 @@ class Desk:
             gone = [shown for shown, pair_id in held.items() if pair_id in person.mine]
             standing = floor.standing(person)
             pairs = floor.take(person, standing, count=count, have=set(held.values()), now=now)
-            new_pairs = floor.new_repeats(pairs)
+            new_pairs = floor.stock.new_repeats(pairs)
             first_new = len(person.shown)
             shown = [
                 showing(person, p, seed=floor.config.seed, guideline=floor.guideline) for p in pairs
@@ -126,7 +126,7 @@ class Desk:
             self._store.append(self._others.renewed(shown) if self._others else new)
         except BaseException:
             with self._lock:
-                self._floor.keep_unstored(new_pairs)
+                self._floor.stock.keep_unstored(new_pairs)
                 for presentation in new:
                     person.unshow(presentation)
             raise
@@ -323,10 +323,17 @@ class Desk:
             known = self._floor.person(labeler).pair_of
             at_once = at_once or any(shown not in known for shown in showing)
         self._look(at_once=self._others is not None and (at_once or new))
-        if new:
-            shown = judging.presentations_of(self._store, labeler)
-            with self._lock:
-                self._floor.introduce(labeler, shown)
+        if new and self._others is not None:
+            with self._looking:  # no news may come between reading a person and knowing them
+                self._introduce(labeler, below=self._others.below)
+        elif new:
+            self._introduce(labeler, below=judging.ALL_ROWS)
+
+    def _introduce(self, labeler: str, *, below: int) -> None:
+        shown = judging.presentations_of(self._store, labeler)
+        said = judging.events_of(self._store, labeler, below=below)
+        with self._lock:
+            self._floor.introduce(labeler, shown, said)
 
     # ---- from here on the lock is held --------------------------------------------------------
 

@@ -7,7 +7,6 @@ leads appended meanwhile.
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from statistics import median
 
@@ -16,29 +15,30 @@ from annotate.accuracy import project_accuracy
 from annotate.cards import Progress, Standing
 from annotate.config import AnnotateConfig
 from annotate.consensus import consensus_of, settle
+from annotate.judgment_keys import JudgmentKeys
 from annotate.own_agreement import own_agreement
 from annotate.person import Person
-from annotate.queue import PairQueue, is_regular
+from annotate.queue import Order, PairQueue, is_regular, order_of
 from annotate.settings import in_force
-from annotate.sides import Kind, digest, kind_of
+from annotate.stock import Stock
 from storage import adjudications as adjudicating
 from storage import judgments as judging
 from storage import pairs as pairing
 from storage import team
 from storage.adjudication_records import Adjudication
 from storage.errors import ConflictError
-from storage.records import Consensus, Judgment, Pair, Presentation, Purpose, Verdict
+from storage.records import Consensus, Judgment, Pair, Presentation
 from storage.store import Store, utc_now
 from storage.team_records import Gold, GoldUse, LabelerSettings
 
 LOOK_SECONDS = 1.0  # how often the store is asked for news
-REPEAT_AFTER = 20  # judgments between a pair and its hidden repeat
 
 
 class Floor:
     """The state behind the desk; the desk holds its lock around every call."""
 
-    def __init__(self, store: Store, config: AnnotateConfig) -> None:
+    def __init__(self, store: Store, config: AnnotateConfig, *, below: int) -> None:
+        """below: the row of the first judgment that is counted later."""
         self._store = store
         self._file_config = config
         self.config = in_force(store, config)
@@ -50,18 +50,17 @@ class Floor:
         self._gold_ids: dict[GoldUse, list[str]] = {}
         self._settings: Mapping[str, LabelerSettings] = {}
         self._people: dict[str, Person] = {}
-        self._keys: dict[str, tuple[str, str]] = {}  # judgment -> its labeler and pair
+        self._keys = JudgmentKeys(store, below=below)
         self._settled: set[str] = set()
         self._decided = adjudicating.standing(store)  # by pair
-        self._unstored: dict[str, Pair] = {}  # repeats made here, until they are appended
+        self.stock = Stock(self.queue)
         self._seen_rows = -1
         self._seen_team: tuple[int, ...] = ()
         self._looked = 0.0
         self._accuracy = project_accuracy(store, self.config)
         settle(store, self.config, accuracy=self._accuracy)
+        self.queue.add(pairing.pairs(store), judging.last_words(store, below=below))
         self.look()
-        for event in judging.events_of_people(store):
-            self.count(event)
         for pair_id in self._decided:
             self.queue.decide(pair_id, decided=True)
         for pair_id, who in adjudicating.own_views(store):
@@ -86,7 +85,7 @@ class Floor:
         self._looked = time.monotonic()
         rows, steering = self._versions()
         if rows != self._seen_rows:
-            self.queue.add(pairing.pairs(self._store))
+            self.queue.add(pairing.pairs_beyond(self._store, self.queue.knows))
         if steering != self._seen_team:
             self._read_team()
         if (rows, steering) != (self._seen_rows, self._seen_team):
@@ -119,33 +118,36 @@ class Floor:
         self.queue.set_rules(assign.rules_of(active, pair_ids=everything, pairs_of_tag=by_tag))
 
     def _read_settled(self) -> None:
-        standing = pairing.consensus_by_pair(self._store)
-        known = self.queue.pair
-        self._settled = {i for i, c in standing.items() if c.settled and known(i) is not None}
+        self._settled = {i for i in pairing.settled_pairs(self._store) if self.queue.knows(i)}
 
     # ---- people -------------------------------------------------------------------------------
 
     def person(self, name: str) -> Person:
         """A labeler with everything they were shown and said."""
-        person = self._people.setdefault(name, Person(name))
-        assert person.loaded, "whoever comes to the desk is introduced first"
-        return person
+        assert name in self._people, "whoever comes to the desk is introduced first"
+        return self._people[name]
 
     def knows(self, name: str) -> bool:
         """Whether this labeler has been introduced."""
-        return name in self._people and self._people[name].loaded
+        return name in self._people
 
-    def introduce(self, name: str, shown: Sequence[Presentation]) -> None:
-        """Take in what a labeler was shown before this server started."""
-        person = self._people.setdefault(name, Person(name))
-        if not person.loaded:
-            for presentation in shown:
-                person.show(presentation)
-            person.loaded = True
+    def introduce(self, name: str, shown: Sequence[Presentation], said: Sequence[Judgment]) -> None:
+        """Take in what a labeler was shown and said before this server started."""
+        if name in self._people:
+            return
+        person = self._people[name] = Person(name)
+        for presentation in shown:
+            person.show(presentation)
+        last: dict[str, Order] = {}
+        for judgment in said:
+            pair_id, word = judgment.pair_id, order_of(judgment)
+            if self.queue.knows(pair_id) and word >= last.get(pair_id, word):
+                last[pair_id] = word
+                self._remember(judgment, person)
 
     def known(self, key: str, labeler: str) -> str | None:
         """The pair of the judgment that already has this key, None for a new key."""
-        who, pair_id = self._keys.get(key, (labeler, None))
+        who, pair_id = self._keys.owner(key) or (labeler, None)
         if who != labeler:
             raise ConflictError(
                 "This request came with the key of another person's request. Reload the page."
@@ -154,7 +156,7 @@ class Floor:
 
     def has(self, key: str) -> bool:
         """Whether a judgment with this key counts already."""
-        return key in self._keys
+        return self._keys.owner(key) is not None
 
     def remember(self, shown: Presentation) -> None:
         """Somebody was shown a pair by another server; who is new here is read in whole later."""
@@ -163,12 +165,11 @@ class Floor:
 
     def count(self, judgment: Judgment) -> None:
         """Take a judgment into account."""
-        self._keys[judgment.id] = (judgment.labeler, judgment.pair_id)
-        latest = self.queue.is_latest(judgment)
-        self.queue.record(judgment)
-        if not latest:
-            return
-        person = self._people.setdefault(judgment.labeler, Person(judgment.labeler))
+        self._keys.add(judgment)
+        if self.queue.record(judgment) and self.knows(judgment.labeler):
+            self._remember(judgment, self._people[judgment.labeler])
+
+    def _remember(self, judgment: Judgment, person: Person) -> None:
         person.drop(judgment.pair_id)
         if judgment.withdrawn:
             return
@@ -178,8 +179,9 @@ class Floor:
 
     def uncount(self, judgment: Judgment, *, before: Judgment | None) -> None:
         """Forget a judgment that could not be stored."""
-        self._keys.pop(judgment.id, None)
-        self.queue.forget(judgment, before=before)
+        self._keys.drop(judgment)
+        if not self.queue.forget(judgment, before=before):
+            return
         person = self._people[judgment.labeler]
         person.drop(judgment.pair_id)
         if judgment.seconds in person.pace:
@@ -285,65 +287,14 @@ class Floor:
             regular = next(self.queue.regular(identity, name, have=without, now=now), None)
             if regular is None:
                 break
-            drawn = self._from_stock(person, shown) or regular
+            from_stock = self.stock.draw(person, shown, config=self.config, gold=self._gold_ids)
+            drawn = from_stock or regular
             if drawn.id in without:
                 drawn = regular
             self.lease(person, [drawn], now=now)
             pairs.append(drawn)
             shown += drawn.id not in person.shown
         return pairs
-
-    def _from_stock(self, person: Person, n: int) -> Pair | None:
-        """The gold pair, sentinel or repeat that this person's n-th showing is, if it is one."""
-        match kind_of(person.name, n, seed=self.config.seed, config=self.config):
-            case Kind.REGULAR:
-                return None
-            case Kind.GOLD:
-                return self._new_gold(person, GoldUse.HIDDEN)
-            case Kind.SENTINEL:
-                return self._new_gold(person, GoldUse.SENTINEL)
-            case Kind.REPEAT:
-                return self._repeat(person, n)
-
-    def _new_gold(self, person: Person, use: GoldUse) -> Pair | None:
-        fresh = [
-            i
-            for i in self.gold_ids(use)
-            if i not in person.shown and self.queue.is_new_to(i, person.name)
-        ]
-        if not fresh:
-            return None
-        return self.pair(min(fresh, key=lambda i: digest(self.config.seed, person.name, i)))
-
-    def _repeat(self, person: Person, n: int) -> Pair | None:
-        """One of the person's own pairs of some time ago, as a pair of its own."""
-        old = list(person.mine.values())[:-REPEAT_AFTER]
-        found = []
-        for judgment in old:
-            pair = self.pair(judgment.pair_id)
-            again = Pair.id_of(first=pair.first, second=pair.second, purpose=Purpose.REPEAT)
-            decided = judgment.verdict is not Verdict.SKIP
-            blind = not self.queue.has_seen_votes(pair.id, person.name)
-            if decided and blind and is_regular(pair) and again not in person.shown:
-                found.append((pair, again))
-        if not found:
-            return None
-        pair, again = min(found, key=lambda f: digest(self.config.seed, n, f[1]))
-        if self.queue.pair(again) is None:
-            repeat = replace(
-                pair, id=again, purpose=Purpose.REPEAT, strategy="repeat", created_at=utc_now()
-            )
-            self.queue.add([repeat])
-            self._unstored[again] = repeat
-        return self.pair(again)
-
-    def new_repeats(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Those of the pairs that the store does not have yet."""
-        return [self._unstored.pop(p.id) for p in pairs if p.id in self._unstored]
-
-    def keep_unstored(self, repeats: Sequence[Pair]) -> None:
-        """These could not be appended: whoever is shown them next appends them."""
-        self._unstored |= {p.id: p for p in repeats}
 
     def peek(self, count: int) -> list[Pair]:
         """The pairs that will be asked for next, whoever comes."""

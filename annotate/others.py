@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from annotate.consensus import SETTLED
 from annotate.floor import LOOK_SECONDS, Floor
 from annotate.person import Person
+from annotate.queue import Vote
 from storage import adjudications as adjudicating
 from storage import news, team
 from storage import pairs as pairing
@@ -64,6 +65,11 @@ class Others:
         given = news.presentations_after(store, -1, since=utc_now() - lease)
         self._lease([(row, p) for row, p in given if row <= self._last["presentation_rows"]])
 
+    @property
+    def below(self) -> int:
+        """The row of the first judgment that is not taken in yet."""
+        return self._last["judgment_rows"] + 1
+
     def look(self, lock: threading.Lock, *, asked: float, at_once: bool) -> None:
         """Take in what is new, if it is time; `lock` is the desk's."""
         if not self.due(asked, at_once=at_once):
@@ -108,8 +114,9 @@ class Others:
         if found.steering:
             floor.look()
         named = {j.pair_id for _, j in found.judgments} | {p.pair_id for _, p in found.shown}
-        if any(floor.queue.pair(pair_id) is None for pair_id in named):
-            floor.queue.add(pairing.pairs(self._store))  # repeats that another server made
+        if any(not floor.queue.knows(pair_id) for pair_id in named):
+            # Repeats that another server made.
+            floor.queue.add(pairing.pairs_beyond(self._store, floor.queue.knows))
         for row, judgment in found.judgments:
             self._last["judgment_rows"] = max(row, self._last["judgment_rows"])
             if not floor.has(judgment.id):
@@ -130,10 +137,10 @@ class Others:
         if noted:
             self._noted.add(judgment.id)
 
-    def standing(self) -> tuple[list[Consensus], list[Judgment]]:
+    def standing(self) -> tuple[list[Consensus], list[Vote]]:
         """What the pairs that others voted on come to now, and votes of here that were too many."""
         floor, now = self._floor, []
-        extra: list[Judgment] = []
+        extra: list[Vote] = []
         for pair_id in self._doubted:
             pair = floor.pair(pair_id)
             for vote in floor.queue.extra_of(pair_id):
@@ -146,7 +153,7 @@ class Others:
         self._doubted.clear()
         return now, extra
 
-    def mend(self, standing: Sequence[Consensus], extra: Sequence[Judgment]) -> None:
+    def mend(self, standing: Sequence[Consensus], extra: Sequence[Vote]) -> None:
         """Store a consensus that no server could make alone, and note the votes too many."""
         if standing:
             known = pairing.consensus_of_pairs(self._store, [c.pair_id for c in standing])
@@ -177,7 +184,7 @@ class Others:
         floor, now = self._floor, time.monotonic()
         for row, presentation in shown:
             pair_id, who = presentation.pair_id, presentation.labeler
-            if floor.queue.pair(pair_id) is None:
+            if not floor.queue.knows(pair_id):
                 continue  # its votes were imported; nobody is asked about it
             floor.remember(presentation)
             floor.queue.rank(pair_id, who, row)

@@ -28,7 +28,6 @@ class Person:
     skipped: int = 0
     graduated: bool = False  # has judged a pair that is no qualification pair
     pace: deque[float] = field(default_factory=lambda: deque(maxlen=100))  # seconds
-    loaded: bool = False
     agreement: tuple[float, OwnAgreement] | None = None  # until when it is shown
 
     def say(self, judgment: Judgment) -> None:

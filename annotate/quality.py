@@ -4,7 +4,7 @@ All of it comes from the votes of people on training and evaluation pairs, tie-b
 them: which pairs get those follows from votes that count already, so the models' likelihood stands.
 Agreement with others and the test against the crowd are the agreement report's, which leaves them
 out. The models are fitted anew each time (seconds over a million votes): pages ask
-annotate/quality_kept.py.
+annotate/agreement_kept.py.
 """
 
 from collections.abc import Mapping, Sequence

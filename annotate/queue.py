@@ -11,17 +11,28 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from sortedcontainers import SortedList
 
 from annotate.assign import Rule
 from annotate.config import Distribution
-from annotate.consensus import majority, votes_wanted
+from annotate.consensus import Word, votes_wanted
+from annotate.queue_counts import Counted, Tally, counted, extra_votes
+from storage.judgments import LastWord
 from storage.records import IMPORTED_VOTES, Judgment, Pair, Purpose, Verdict
 
 _ANYBODY = Rule()
-_Word = tuple[int, datetime, str]  # revision, when, id: of two words the greater is the later
+Order = tuple[int, datetime, str]  # revision, when, id: of two words the greater is the later
 Key = tuple[int, int, str, str]  # minus priority, minus votes, shuffle, pair id
+
+
+class Vote(NamedTuple):
+    """A judgment that counts, by its id."""
+
+    pair_id: str
+    labeler: str
+    id: str
 
 
 @dataclass(slots=True)
@@ -31,15 +42,14 @@ class _State:
     rule: Rule = _ANYBODY
     wanted: int = 0
     decided: bool = False  # adjudicated: no vote is asked for, whatever the votes say
-    judged: dict[str, Judgment] = field(default_factory=dict)  # by labeler, present ones
-    last: dict[str, _Word] = field(default_factory=dict)  # by labeler, withdrawals too
+    judged: dict[str, Verdict] = field(default_factory=dict)  # by labeler, present ones
     events: int = 0
     leases: dict[str, float] = field(default_factory=dict)  # labeler -> seconds until when
-    ranks: dict[str, int] = field(default_factory=dict)  # labeler -> number of the lease's row
     place: Key | None = None  # in the order, while a vote may be wanted
+    counted: Counted | None = None  # what it adds to the queue's counts
 
     def verdicts(self) -> list[Verdict]:
-        return [j.verdict for j in self.judged.values() if j.verdict is not Verdict.SKIP]
+        return [v for v in self.judged.values() if v is not Verdict.SKIP]
 
     def held_by_others(self, labeler: str, now: float) -> int:
         return sum(1 for who, until in self.leases.items() if who != labeler and until > now)
@@ -55,6 +65,12 @@ class PairQueue:
         self._order: SortedList = SortedList()  # keys of pairs that may want a vote
         self._undecided: dict[str, _State] = {}  # the same by pair id
         self._regular = 0
+        self._repeats = 0
+        self._tally = Tally()
+        # By pair and labeler, withdrawals too. Of words from before the start that are somebody's
+        # first on a pair only a shared store has more to say than the verdict.
+        self._last: dict[tuple[str, str], Order] = {}
+        self._ranks: dict[tuple[str, str], int] = {}  # pair, labeler -> number of the lease's row
         self._alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # pairs by answers
         self._twins: set[str] = set()  # pairs whose answers another pair has too
         self._done: defaultdict[str, set[str]] = defaultdict(set)  # labeler -> pairs judged
@@ -66,8 +82,9 @@ class PairQueue:
         """How many pairs there are to label: training pairs and comparisons of policies."""
         return self._regular
 
-    def add(self, pairs: Iterable[Pair]) -> None:
-        """Take in pairs; known ones are left as they are."""
+    def add(self, pairs: Iterable[Pair], said: Iterable[LastWord] = ()) -> None:
+        """Take in pairs; known ones are left as they are. said: what people said of the new ones."""
+        new = []
         for pair in pairs:
             if pair.id in self._states or pair.strategy == IMPORTED_VOTES:
                 continue
@@ -78,9 +95,23 @@ class PairQueue:
             alike.append(pair.id)
             if len(alike) > 1:
                 self._twins.update(alike)
+            self._repeats += pair.purpose is Purpose.REPEAT
             if is_regular(pair):
                 self._regular += 1
-                self._place(state)
+                new.append(state)
+        for word in said:
+            state = self._states[word.pair_id]
+            state.events += word.events
+            if word.revision or word.withdrawn or word.id:
+                self._last[word.pair_id, word.labeler] = word.revision, word.created_at, word.id
+            if not word.withdrawn:
+                state.judged[word.labeler] = word.verdict
+                self._done[word.labeler].add(word.pair_id)
+        for state in new:
+            self._place(state)
+
+    def knows(self, pair_id: str) -> bool:
+        return pair_id in self._states
 
     def reconfigure(self, config: Distribution) -> None:
         """Count by other settings from now on; votes and leases stay."""
@@ -112,42 +143,54 @@ class PairQueue:
         state = self._states[judgment.pair_id]
         counts = judgment.verdict is not Verdict.SKIP and not judgment.withdrawn
         before = state.judged.get(judgment.labeler)
-        already = before is not None and before.verdict is not Verdict.SKIP
+        already = before is not None and before is not Verdict.SKIP
         if not is_regular(state.pair) or not counts or already:
             return False
         return len(state.verdicts()) >= state.wanted
 
-    def record(self, judgment: Judgment) -> None:
-        """Count a judgment (or a withdrawal) and end its labeler's lease."""
+    def record(self, judgment: Judgment) -> bool:
+        """Count a judgment (or a withdrawal) and end its labeler's lease.
+
+        False where a later word of its labeler is known, which stands: another server stored it.
+        """
         state = self._states[judgment.pair_id]
         state.events += 1
         who = judgment.labeler
         state.leases.pop(who, None)
         self._held[who].pop(judgment.pair_id, None)
-        word = _word(judgment)
-        if who in state.last and word < state.last[who]:
-            return  # an earlier word that another server stored later
-        state.last[who] = word
+        word, key = order_of(judgment), (judgment.pair_id, who)
+        if word < self._last.get(key, word):
+            return False
+        self._last[key] = word
         if judgment.withdrawn:
             state.judged.pop(who, None)
             self._done[who].discard(judgment.pair_id)
         else:
-            state.judged[who] = judgment
+            state.judged[who] = judgment.verdict
             self._done[who].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
+        return True
 
-    def forget(self, judgment: Judgment, *, before: Judgment | None) -> None:
-        """Undo `record` of a judgment that could not be stored."""
-        state = self._states[judgment.pair_id]
+    def forget(self, judgment: Judgment, *, before: Judgment | None) -> bool:
+        """Undo `record` of a judgment that could not be stored; its revision is not given again.
+
+        False where a later word of its labeler came meanwhile, which stands.
+        """
+        state, key = self._states[judgment.pair_id], (judgment.pair_id, judgment.labeler)
         state.events -= 1
+        if self._last[key] != order_of(judgment):
+            return False
+        _, when, said = order_of(before) if before else (0, datetime.min, "")  # noqa: DTZ901
+        self._last[key] = judgment.revision, when, said
         state.judged.pop(judgment.labeler, None)
         self._done[judgment.labeler].discard(judgment.pair_id)
         if before is not None:
-            state.judged[judgment.labeler] = before
+            state.judged[judgment.labeler] = before.verdict
             self._done[judgment.labeler].add(judgment.pair_id)
         if is_regular(state.pair):
             self._place(state)
+        return True
 
     def decide(self, pair_id: str, *, decided: bool) -> None:
         """An adjudicator has decided the pair, or it is up to its votes again."""
@@ -164,28 +207,25 @@ class PairQueue:
 
     def next_revision(self, pair_id: str, labeler: str) -> int:
         """One more than the labeler's last word on the pair."""
-        last = self._states[pair_id].last.get(labeler)
-        return 0 if last is None else last[0] + 1
-
-    def is_latest(self, judgment: Judgment) -> bool:
-        """Whether nothing later is known of its labeler on its pair."""
-        last = self._states[judgment.pair_id].last.get(judgment.labeler)
-        return last is None or last < _word(judgment)
+        last = self._last.get((pair_id, labeler))
+        if last is None:
+            return int(labeler in self._states[pair_id].judged)
+        return last[0] + 1
 
     def rank(self, pair_id: str, labeler: str, number: int) -> None:
         """The number of the row that tells other servers of a lease."""
-        self._states[pair_id].ranks[labeler] = number
+        self._ranks[pair_id, labeler] = number
 
     def is_outrun(self, pair_id: str, labeler: str, *, now: float) -> bool:
         """Whether others took the pair before this labeler's lease was stored, and are enough."""
         state = self._states[pair_id]
         if not is_regular(state.pair):
             return False
-        own = state.ranks.get(labeler, 0)
+        own = self._ranks.get((pair_id, labeler), 0)
         before = sum(
             1
             for who, until in state.leases.items()
-            if who != labeler and until > now and who in state.ranks and state.ranks[who] < own
+            if who != labeler and until > now and self._ranks.get((pair_id, who), own) < own
         )
         return len(state.verdicts()) + before >= state.wanted
 
@@ -194,18 +234,24 @@ class PairQueue:
         self._states[pair_id].leases.pop(labeler, None)
         self._held[labeler].pop(pair_id, None)
 
-    def extra_of(self, pair_id: str) -> list[Judgment]:
-        """The votes beyond those that were wanted when they came, by the time they were given."""
-        state = self._states[pair_id]
-        given = sorted(state.judged.values(), key=lambda j: (j.created_at, j.id))
-        votes = [j for j in given if j.verdict is not Verdict.SKIP]
-        extra = self._extra_votes(state, [j.verdict for j in votes])
-        return votes[len(votes) - extra :] if is_regular(state.pair) else []
+    def extra_of(self, pair_id: str) -> list[Vote]:
+        """The votes beyond those that were wanted when they came, by the time they were given.
 
-    def present(self, pair_id: str) -> tuple[list[Judgment], int]:
+        On a shared store: elsewhere it is not known when words from before the start were given.
+        """
+        state = self._states[pair_id]
+        if not is_regular(state.pair):
+            return []
+        counts = [who for who, verdict in state.judged.items() if verdict is not Verdict.SKIP]
+        given = sorted((self._last[pair_id, who][1:], who) for who in counts)
+        verdicts = [state.judged[who] for _, who in given]
+        extra = extra_votes(state.pair, verdicts, self._config, wanted=state.wanted)
+        return [Vote(pair_id, who, said) for (_, said), who in given[len(given) - extra :]]
+
+    def present(self, pair_id: str) -> tuple[list[Word], int]:
         """A pair's present judgments and how many events led there."""
         state = self._states[pair_id]
-        return list(state.judged.values()), state.events
+        return [Word(who, verdict) for who, verdict in state.judged.items()], state.events
 
     def renew(self, labeler: str, pair_ids: Iterable[str], *, now: float, seconds: float) -> None:
         """Hold what the browser still has for some seconds more."""
@@ -281,30 +327,12 @@ class PairQueue:
 
     def counts(self, *, now: float) -> dict[str, int]:
         """How many pairs are where, and what the votes were worth."""
-        found = dict.fromkeys(
-            ("waiting", "begun", "tie_break", "held", "settled", "no_majority"), 0
-        )
-        found |= {"votes": 0, "extra_votes": 0, "votes_saved": 0, "repeats": 0}
-        for state in self._states.values():
-            found["repeats"] += state.pair.purpose is Purpose.REPEAT
-            if not is_regular(state.pair):
-                continue
-            verdicts = state.verdicts()
-            found["votes"] += len(verdicts)
-            found["extra_votes"] += self._extra_votes(state, verdicts)
-            found["held"] += any(until > now for until in state.leases.values())
-            if state.decided:
-                found["settled"] += 1
-            elif len(verdicts) >= state.wanted:
-                found["settled" if majority(verdicts) else "no_majority"] += 1
-                found["votes_saved"] += max(0, self._most_votes(state) - len(verdicts))
-            elif not verdicts:
-                found["waiting"] += 1
-            elif self._is_tie_break(state, verdicts):
-                found["tie_break"] += 1
-            else:
-                found["begun"] += 1
-        return found
+        leased = {i for pairs in self._held.values() for i in pairs}
+        held = (self._states[i] for i in leased if is_regular(self._states[i].pair))
+        return self._tally.counts() | {
+            "held": sum(any(until > now for until in state.leases.values()) for state in held),
+            "repeats": self._repeats,
+        }
 
     def glance(self, *, now: float) -> dict[str, int]:
         """Pairs that want a vote, those of them on lease, and people with leases. Never looks at
@@ -318,25 +346,6 @@ class PairQueue:
                     leased.add(pair_id)
         leased &= self._undecided.keys()
         return {"open": len(self._undecided), "leased": len(leased), "labelers": len(people)}
-
-    def _most_votes(self, state: _State) -> int:
-        """What a fixed design that can always break a tie would have spent on the pair."""
-        config = self._config
-        if config.stop_at is not None:
-            return config.max_votes
-        planned = votes_wanted([], state.pair, config)
-        return planned + (1 if config.tie_breaker and planned > 1 else 0)
-
-    def _extra_votes(self, state: _State, verdicts: list[Verdict]) -> int:
-        """Votes beyond those wanted at any time, as the votes came in."""
-        if len(verdicts) <= state.wanted:
-            return 0
-        prefixes = (verdicts[:k] for k in range(len(verdicts)))
-        asked = max(votes_wanted(prefix, state.pair, self._config) for prefix in prefixes)
-        return max(0, len(verdicts) - asked)
-
-    def _is_tie_break(self, state: _State, verdicts: list[Verdict]) -> bool:
-        return len(verdicts) >= votes_wanted([], state.pair, self._config)
 
     def _place(self, state: _State) -> None:
         """Put a pair where it belongs in the order, or out of it when it needs no vote."""
@@ -352,6 +361,11 @@ class PairQueue:
             state.place = (-state.rule.priority, -len(verdicts), state.shuffle, state.pair.id)
             self._order.add(state.place)
             self._undecided[state.pair.id] = state
+        now = counted(
+            state.pair, verdicts, self._config, wanted=state.wanted, decided=state.decided
+        )
+        self._tally.move(state.counted, now)
+        state.counted = now
 
     def _full(self, state: _State, labeler: str, now: float) -> bool:
         return len(state.verdicts()) + state.held_by_others(labeler, now) >= state.wanted
@@ -366,7 +380,8 @@ class PairQueue:
         return not self._full(state, labeler, now)
 
 
-def _word(judgment: Judgment) -> _Word:
+def order_of(judgment: Judgment) -> Order:
+    """Of two words of one labeler on a pair the greater one counts."""
     return judgment.revision, judgment.created_at, judgment.id
 
 

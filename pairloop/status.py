@@ -7,7 +7,7 @@ from annotate.retrain import rule_words
 from annotate.retrain_facts import look
 from annotate.rounds import RoundRunner
 from pairloop.workspace import Workspace
-from storage.imports import ImportedSummary, imported_summary
+from storage.imports import ImportedSummary, imported_policies, imported_summary
 from storage.policies import policies
 from storage.prompts import prompt_ids
 from storage.records import Policy, Split
@@ -92,7 +92,7 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
                 )
             )
         total = len(prompt_ids(store))
-        imported = imported_summary(store)
+        imported = imported_summary(store) if imported_policies(store) else None
         running = [s for s in runs(store) if s.run.kind in _LOOP and s.status is RunStatus.RUNNING]
     newest = known[-1].round if known else 0
     if running:
@@ -104,7 +104,7 @@ def loop_status(store: Store, workspace: Workspace) -> LoopStatus:
     return LoopStatus(
         prompts=total,
         rounds=rounds,
-        imported=imported if imported.responses else None,
+        imported=imported if imported and imported.responses else None,
         next_step=next_step,
         rule=_rule(store, workspace),
     )

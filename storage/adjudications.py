@@ -60,11 +60,6 @@ def all_discussion(store: Store) -> list[DiscussionNote]:
     return store.read(DiscussionNote, "discussion_all")
 
 
-def discussion(store: Store, pair_id: str) -> list[DiscussionNote]:
-    """What was written beside a case, oldest first."""
-    return store.read(DiscussionNote, "discussion_of_pair", pair_id=pair_id)
-
-
 def case_requests(store: Store) -> dict[str, CaseRequest]:
     """The pairs that were sent to the adjudicators, by pair id."""
     return {r.pair_id: r for r in store.read(CaseRequest, "case_requests_all")}

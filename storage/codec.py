@@ -6,7 +6,7 @@ JSON text, tuples of scalars as lists.
 
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
@@ -108,18 +108,20 @@ def arrow_schema(kind: type[Record]) -> pa.Schema:
     return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in fields(kind)])
 
 
-def _cell(value: object) -> object:
-    match value:
-        case StrEnum():
-            return value.value
-        case tuple() if value and isinstance(value[0], Message):
-            return json.dumps([m.as_dict() for m in value], ensure_ascii=False)
-        case tuple():
-            return list(value)
-        case Mapping():
-            return json.dumps(dict(value), sort_keys=True, ensure_ascii=False)
-        case _:
-            return value
+def _messages_text(messages: Sequence[Message]) -> str:
+    return json.dumps([m.as_dict() for m in messages], ensure_ascii=False)
+
+
+def _mapping_text(mapping: Mapping[str, object]) -> str:
+    return json.dumps(dict(mapping), sort_keys=True, ensure_ascii=False) if mapping else "{}"
+
+
+def _written(hint: Any) -> Callable[[Any], object] | None:
+    """What makes a column's cell of a field's value; None where it is the value itself."""
+    hint = _bare(hint)
+    if get_origin(hint) is tuple:
+        return _messages_text if get_args(hint)[0] is Message else None
+    return _mapping_text if get_origin(hint) is Mapping else None
 
 
 def encode(rows: Sequence[Record]) -> pa.Table:
@@ -127,28 +129,42 @@ def encode(rows: Sequence[Record]) -> pa.Table:
     kinds = {type(row) for row in rows}
     if len(kinds) != 1:
         raise TypeError(f"one kind of record at a time, got {sorted(k.__name__ for k in kinds)}")
-    schema = arrow_schema(kinds.pop())
-    columns = [[_cell(getattr(row, name)) for row in rows] for name in schema.names]
-    arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
+    kind = kinds.pop()
+    schema = arrow_schema(kind)
+    arrays = []
+    for column in schema:
+        values = [getattr(row, column.name) for row in rows]
+        if make := _WRITTEN[kind][column.name]:
+            values = [make(value) for value in values]
+        arrays.append(pa.array(values, type=column.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _value(hint: Any, cell: Any) -> Any:
-    if cell is None:
-        return None
+def _turns(cell: str) -> tuple[Message, ...]:
+    return tuple(Message(**turn) for turn in json.loads(cell))
+
+
+def _read(hint: Any) -> Callable[[Any], object] | None:
+    """What makes a field's value of a column's cell that is there; None where it is the cell."""
     hint = _bare(hint)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint(cell)
+        return {member.value: member for member in hint}.__getitem__
     if get_origin(hint) is tuple:
-        if get_args(hint)[0] is Message:
-            return tuple(Message(**turn) for turn in json.loads(cell))
-        return tuple(cell)
-    if get_origin(hint) is Mapping:
-        return json.loads(cell)
-    return cell
+        return _turns if get_args(hint)[0] is Message else tuple
+    return json.loads if get_origin(hint) is Mapping else None
 
 
-def decode(kind: type[R], row: Mapping[str, object]) -> R:
-    """The record a row holds; columns the record does not have are ignored."""
-    hints = _HINTS[kind]
-    return kind(**{f.name: _value(hints[f.name], row[f.name]) for f in fields(kind)})
+def decode(kind: type[R], table: pa.Table) -> list[R]:
+    """The records that a table's rows hold; columns the record does not have are ignored."""
+    names = [f.name for f in fields(kind)]
+    columns = []
+    for name in names:
+        cells = table[name].to_pylist()
+        if make := _READ[kind][name]:
+            cells = [None if cell is None else make(cell) for cell in cells]
+        columns.append(cells)
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+_WRITTEN = {kind: {n: _written(h) for n, h in hints.items()} for kind, hints in _HINTS.items()}
+_READ = {kind: {n: _read(h) for n, h in hints.items()} for kind, hints in _HINTS.items()}

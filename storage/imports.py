@@ -87,11 +87,12 @@ def imported_summary(store: Store) -> ImportedSummary:
 def unsettled_imports(store: Store) -> list[Unsettled]:
     """Pairs that came with their votes and whose consensus is behind them."""
     verdicts = (Verdict.FIRST, Verdict.SECOND, Verdict.TIE, Verdict.BOTH_BAD)
+    table = store.table("unsettled_imports", strategy=IMPORTED_VOTES)
+    events, *counts = (
+        table[name].to_pylist() for name in ("events", *(f"{v.value}_votes" for v in verdicts))
+    )
+    rows = zip(decode(Pair, table), events, zip(*counts, strict=True), strict=True)
     return [
-        Unsettled(
-            pair=decode(Pair, row),
-            events=int(str(row["events"])),
-            votes={v: int(str(row[f"{v.value}_votes"])) for v in verdicts},
-        )
-        for row in store.query("unsettled_imports", strategy=IMPORTED_VOTES)
+        Unsettled(pair=pair, events=n, votes=dict(zip(verdicts, given, strict=True)))
+        for pair, n, given in rows
     ]

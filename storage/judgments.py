@@ -2,12 +2,37 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import md5
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.records import IMPORTED_VOTES, Judgment, Labeler, Presentation, Purpose, Session
+from storage.records import (
+    IMPORTED_VOTES,
+    Judgment,
+    Labeler,
+    Presentation,
+    Purpose,
+    Session,
+    Verdict,
+)
 from storage.store import Store
+
+ALL_ROWS = 2**63 - 1  # beyond the number of any row
+
+
+class LastWord(NamedTuple):
+    """The last thing somebody said of a pair, and in how many judgments they said it."""
+
+    pair_id: str
+    labeler: str
+    verdict: Verdict
+    revision: int
+    withdrawn: bool
+    events: int
+    created_at: datetime = datetime.min  # noqa: DTZ901
+    id: str = ""
 
 
 def judgments(store: Store) -> list[Judgment]:
@@ -20,9 +45,48 @@ def judgment_events(store: Store) -> list[Judgment]:
     return store.read(Judgment, "judgment_events_all")
 
 
-def events_of_people(store: Store) -> list[Judgment]:
-    """The judgment rows of people on pairs to label, changes and withdrawals too, as they arrived."""
-    return store.read(Judgment, "judgment_events_of_people", imported=IMPORTED_VOTES)
+def last_words(store: Store, *, below: int = ALL_ROWS) -> list[LastWord]:
+    """What people say of each pair to label, withdrawals included, in the order they began to.
+
+    below: only rows before this one. When, and in which judgment, is read of a shared store alone:
+    elsewhere the revision says which of two words is the later.
+    """
+    table = store.table("last_words_of_people", imported=IMPORTED_VOTES, below=below)
+    verdicts = {v.value: v for v in Verdict}
+    names = LastWord._fields if store.shared else LastWord._fields[:-2]
+    columns = {name: table[name].to_pylist() for name in names}
+    columns["verdict"] = [verdicts[v] for v in columns["verdict"]]
+    return [LastWord(*row) for row in zip(*columns.values(), strict=True)]
+
+
+def events_of(store: Store, labeler: str, *, below: int = ALL_ROWS) -> list[Judgment]:
+    """One labeler's judgment rows on pairs to label, changes and withdrawals included, in order.
+
+    below: only rows before this one.
+    """
+    return store.read(
+        Judgment,
+        "judgment_events_of_labeler",
+        labeler=labeler,
+        imported=IMPORTED_VOTES,
+        below=below,
+    )
+
+
+def key_marks(store: Store, *, below: int = ALL_ROWS) -> pa.Table:
+    """One number (`mark`, 64 bits) per judgment key, alike for equal keys: see `mark_of`."""
+    return store.table("judgment_key_marks", below=below)
+
+
+def mark_of(key: str) -> int:
+    """The number that `key_marks` has for a key that is stored."""
+    return int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def judgment_of_key(store: Store, key: str) -> Judgment | None:
+    """The judgment that has this key."""
+    found = store.read(Judgment, "judgment_by_id", id=key)
+    return found[0] if found else None
 
 
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:

@@ -1,7 +1,10 @@
 """Reading pairs and what people concluded about them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+import pyarrow as pa
+
+from storage.codec import decode
 from storage.records import Consensus, Pair, Purpose
 from storage.store import Store
 
@@ -9,6 +12,13 @@ from storage.store import Store
 def pairs(store: Store) -> list[Pair]:
     """Every pair, oldest first."""
     return store.read(Pair, "pairs_all")
+
+
+def pairs_beyond(store: Store, known: Callable[[str], bool]) -> list[Pair]:
+    """Every pair that is not known already, oldest first."""
+    table = store.table("pairs_all")
+    new = [not known(pair_id) for pair_id in table["id"].to_pylist()]
+    return decode(Pair, table.filter(pa.array(new, type=pa.bool_())))
 
 
 def pairs_of_round(store: Store, number: int, *, purpose: Purpose) -> list[Pair]:
@@ -37,6 +47,12 @@ def pair_rows(store: Store) -> int:
 def consensus_by_pair(store: Store) -> dict[str, Consensus]:
     """Where every judged pair stands, by pair id."""
     return {c.pair_id: c for c in store.read(Consensus, "consensus_all")}
+
+
+def settled_pairs(store: Store) -> list[str]:
+    """The pairs that are settled."""
+    ids: list[str] = store.table("settled_pairs")["pair_id"].to_pylist()
+    return ids
 
 
 def consensus_of_pairs(store: Store, pair_ids: Collection[str]) -> dict[str, Consensus]:

@@ -115,18 +115,19 @@ def runs(store: Store) -> list[RunState]:
     machine that has been silent for an hour.
     """
     found = []
-    for row in store.query("runs_with_state"):
-        run, status, message = decode(Run, row), RunStatus(str(row["status"])), str(row["message"])
+    table = store.table("runs_with_state")
+    for run, row in zip(decode(Run, table), table.to_pylist(), strict=True):
+        status, message = RunStatus(row["status"]), row["message"]
         if status is RunStatus.RUNNING and _is_over(store, run, row["updated_at"]):
             status, message = RunStatus.STOPPED, f"killed after: {message or 'starting'}"
         found.append(
             RunState(
                 run=run,
-                sequence=int(str(row["sequence"])),
+                sequence=row["sequence"],
                 status=status,
-                progress=float(str(row["progress"])),
+                progress=row["progress"],
                 message=message,
-                updated_at=row["updated_at"],  # type: ignore[arg-type]
+                updated_at=row["updated_at"],
             )
         )
     return found

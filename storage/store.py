@@ -119,7 +119,7 @@ class Store:
 
     def read(self, kind: type[R], name: str, **params: object) -> list[R]:
         """The same rows as records."""
-        return [decode(kind, row) for row in self.query(name, **params)]
+        return decode(kind, self.table(name, **params))
 
     def sizes(self) -> dict[str, int]:
         """How many rows each table of a shared store has; cheap enough to ask every second."""

@@ -43,18 +43,6 @@ select
 from own_views
 order by created_at, id;
 
--- name: discussion_of_pair
--- What was written beside one case, oldest first.
-select
-    id,
-    pair_id,
-    author,
-    text,
-    created_at
-from discussion_notes
-where pair_id = $pair_id
-order by created_at, id;
-
 -- name: discussion_all
 -- What was written beside all cases, oldest first.
 select

@@ -37,3 +37,9 @@ select
     created_at
 from consensus
 where pair_id in (select unnest($pair_ids));
+
+-- name: settled_pairs
+-- The pairs that are settled.
+select pair_id
+from consensus
+where settled;

@@ -19,14 +19,71 @@ select
 from judgment_events
 order by created_at, revision, id;
 
--- name: judgment_events_of_people
--- Every judgment row of people on pairs that were not imported with their votes, as they arrived:
--- the clock may have been set back meanwhile.
-with arrivals as (
+-- name: last_words_of_people
+-- What people last said of each pair that was not imported with its votes, withdrawals included; in
+-- the order in which they began to say something, since their last withdrawal: by arrival, for the
+-- clock may have been set back meanwhile. Of two words with one number the later one is the last.
+with events as (
+    select
+        id,
+        any_value(pair_id) as pair_id,
+        any_value(labeler) as labeler,
+        any_value(revision) as revision,
+        any_value(verdict) as verdict,
+        any_value(withdrawn) as withdrawn,
+        min(created_at) as created_at,
+        min(rowid) as arrival
+    from judgment_rows
+    where rowid < $below
+    group by id
+),
+
+withdrawals as (
+    select
+        pair_id,
+        labeler,
+        max(revision) as revision
+    from judgment_rows
+    where withdrawn
+        and rowid < $below
+    group by pair_id, labeler
+)
+
+select
+    j.pair_id,
+    j.labeler,
+    arg_max(j.verdict, (j.revision, j.created_at, j.id)) as verdict,
+    max(j.revision) as revision,
+    arg_max(j.withdrawn, (j.revision, j.created_at, j.id)) as withdrawn,
+    count(*) as events,
+    arg_max(j.created_at, (j.revision, j.created_at, j.id)) as created_at,
+    arg_max(j.id, (j.revision, j.created_at, j.id)) as id
+from events as j
+inner join pairs as p on p.id = j.pair_id
+left join labelers as l on l.name = j.labeler
+left join withdrawals as w on w.pair_id = j.pair_id and w.labeler = j.labeler
+where p.strategy <> $imported
+    and coalesce(l.kind, 'human') <> 'model'
+group by j.pair_id, j.labeler
+order by min(j.arrival) filter (where j.revision > coalesce(w.revision, -1)), min(j.arrival);
+
+-- name: judgment_events_of_labeler
+-- Every judgment row of one labeler on pairs that were not imported with their votes, as they
+-- arrived. Rows are narrowed before the first of each id is taken, which all have the same labeler.
+with mine as (
+    from judgment_rows
+    where labeler = $labeler
+        and rowid < $below
+    qualify row_number() over (partition by id order by created_at) = 1
+),
+
+arrivals as (
     select
         id,
         min(rowid) as arrival
     from judgment_rows
+    where labeler = $labeler
+        and rowid < $below
     group by id
 )
 
@@ -43,16 +100,43 @@ select
     j.rationale,
     j.edited_text,
     j.flags,
-    j.guideline,
+    coalesce(j.guideline, '') as guideline,
     j.seconds,
     j.created_at
-from judgment_events as j
+from mine as j
 inner join arrivals as a on a.id = j.id
 inner join pairs as p on p.id = j.pair_id
-left join labelers as l on l.name = j.labeler
 where p.strategy <> $imported
-    and coalesce(l.kind, 'human') <> 'model'
 order by a.arrival;
+
+-- name: judgment_key_marks
+-- Half of each judgment key's md5 as a number: what is not among them was never stored.
+select md5_number_lower(id) as mark
+from judgment_rows
+where rowid < $below;
+
+-- name: judgment_by_id
+-- The judgment with this key.
+select
+    j.id,
+    j.pair_id,
+    j.labeler,
+    j.presentation_id,
+    j.revision,
+    j.verdict,
+    j.strength,
+    j.withdrawn,
+    j.criteria,
+    j.rationale,
+    j.edited_text,
+    j.flags,
+    coalesce(j.guideline, '') as guideline,
+    j.seconds,
+    j.created_at
+from judgment_rows as j
+where j.id = $id
+order by j.created_at
+limit 1;
 
 -- name: judgments_present
 -- The judgments that count now: the latest per pair and labeler, not withdrawn.
@@ -112,8 +196,9 @@ select
     first_side,
     guideline,
     created_at
-from presentations
+from presentation_rows
 where labeler = $labeler
+qualify row_number() over (partition by id order by created_at) = 1
 order by created_at, id;
 
 -- name: presentation_by_id
@@ -125,5 +210,7 @@ select
     first_side,
     guideline,
     created_at
-from presentations
-where id = $id;
+from presentation_rows
+where id = $id
+order by created_at
+limit 1;

@@ -73,8 +73,9 @@ placed as (
         case
             when p.strategy = 'imported votes' or $every_vote then null
             when p.purpose = 'evaluation' then $evaluation_votes
-            when ('0x' || substr(sha256('overlap' || chr(0) || v.pair_id), 1, 16))::ubigint
-                / 18446744073709551616.0 < $overlap_share then $votes_per_pair
+            when $overlap_share = 1
+                or ('0x' || substr(sha256('overlap' || chr(0) || v.pair_id), 1, 16))::ubigint
+                    / 18446744073709551616.0 < $overlap_share then $votes_per_pair
             else 1
         end as planned
     from vote_places as v

@@ -3,6 +3,7 @@
 import random
 import time
 from collections import defaultdict
+from datetime import datetime, timedelta
 from threading import Thread
 from uuid import uuid4
 
@@ -10,7 +11,9 @@ import pytest
 from desks import desk_of, submit, work
 from factories import fill_store
 
+import annotate.desk
 import annotate.others
+import storage.store
 from annotate.cards import Choice, Standing
 from annotate.consensus import majority
 from storage.judgments import judgment_events, judgments
@@ -181,3 +184,64 @@ def test_news_of_pairs_settings_and_judgments_reach_every_server(shared):
     time.sleep(annotate.others.LOOK_SECONDS)
     assert other.queue_states()["begun"] == 3
     assert other.judged_by("ann") == one.judged_by("ann")
+    assert other.progress("ann").judged == 3
+    here, there = (
+        [(said, shown.id, shown.first_side, words) for said, shown, words in found]
+        for found in (one.history("ann", count=9), other.history("ann", count=9))
+    )
+    assert there == here
+
+
+@pytest.mark.parametrize("later", ["LEFT", "RIGHT"])
+def test_a_server_that_starts_afterwards_counts_the_later_of_two_words_with_one_number(
+    shared, monkeypatch, later
+):
+    monkeypatch.setattr(annotate.others, "LOOK_SECONDS", 1000.0)
+    fill_store(shared, pairs=1, labelers=(), admin=None)
+    one, other = desk_of(shared), desk_of(shared)
+    (card,) = one.cards("ann", count=1, have=())
+    assert other.cards("ann", count=1, have=()) == [card]
+    submit(one, "ann", card, Choice.LEFT)
+    if later == "LEFT":  # the other machine's clock is behind, so that what came last is earlier
+
+        class Behind(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) - timedelta(hours=1)
+
+        monkeypatch.setattr(storage.store, "datetime", Behind)
+    submit(other, "ann", card, Choice.RIGHT)
+    assert [j.revision for j in judgment_events(shared)] == [0, 0]
+    (counts,) = judgments(shared)
+    new = desk_of(shared)
+    for desk in (new, one, other):
+        ((found, _, _),) = desk.history("ann", count=9)
+        assert found == counts
+        assert desk.queue_states()["votes"] == 1
+    said = {j.id: j.verdict for j in judgment_events(shared)}
+    assert len(set(said.values())) == 2
+    monkeypatch.undo()
+    submit(new, "ann", card, Choice.TIE)
+    assert [j.verdict for j in judgments(shared)] == [Verdict.TIE]
+
+
+def test_what_is_said_while_a_server_gets_to_know_somebody_counts_once_there(shared, monkeypatch):
+    monkeypatch.setattr(annotate.others, "LOOK_SECONDS", 0.0)
+    fill_store(shared, pairs=3, labelers=(), admin=None)
+    one, other = desk_of(shared), desk_of(shared)
+    work(one, "ann", 1)
+    read = annotate.desk.judging.presentations_of
+
+    def read_meanwhile(store, labeler):
+        monkeypatch.undo()
+        work(one, "ann", 1)
+        return read(store, labeler)
+
+    monkeypatch.setattr(annotate.desk.judging, "presentations_of", read_meanwhile)
+    other.progress("ann")
+    assert [j.pair_id for j, _, _ in other.history("ann", count=9)] == [
+        j.pair_id for j, _, _ in one.history("ann", count=9)
+    ]
+    assert (other.progress("ann").judged, other.queue_states()["votes"]) == (2, 2)
+    one.undo("ann", key=uuid4().hex)
+    assert len(other.history("ann", count=9)) == 1

@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread, Timer
 from uuid import uuid4
@@ -17,6 +17,7 @@ from annotate.cards import Card, Choice, Standing, Submission
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
 from annotate.desk import Desk
+from storage.errors import ConflictError
 from storage.judgments import judgment_events, judgments
 from storage.pairs import consensus_by_pair
 from storage.records import Pair, Verdict
@@ -109,6 +110,38 @@ def test_a_new_desk_on_the_same_store_goes_on_where_the_last_one_was(held, fille
     assert again.undo("ann", key=uuid4().hex) == last
 
 
+def test_a_new_desk_counts_as_one_that_took_every_judgment_itself(held, filled):
+    desk = Desk(held, CONFIG)
+    chance = random.Random(1)
+    cards = {}
+    for who in ("ann", "bob", "cem", "dee") * 5:
+        cards[who] = press(desk, who, chance.choice([*Choice]))
+    for who in ("ann", "bob"):
+        desk.submit(who, submission(cards[who], Choice.BOTH_BAD))
+    for who in ("bob", "cem"):
+        desk.undo(who, key=uuid4().hex)
+    desk.submit("cem", submission(cards["cem"], Choice.SKIP))
+    for who in cards:
+        desk.release(who, have=[c.presentation for c in desk.cards(who, count=1, have=())])
+    again = Desk(held, CONFIG)
+    assert again.queue_states() == desk.queue_states()
+    for pair in filled.pairs:
+        old, new = (one._floor.queue for one in (desk, again))
+        assert new.present(pair.id) == old.present(pair.id)
+        for who in cards:
+            assert new.next_revision(pair.id, who) == old.next_revision(pair.id, who)
+
+
+def test_a_key_of_somebody_before_a_restart_is_refused(held, filled):
+    key = "k" * 32
+    press(Desk(held, CONFIG), "ann", Choice.LEFT, key=key)
+    again = Desk(held, CONFIG)
+    (card,) = again.cards("bob", count=1, have=())
+    with pytest.raises(ConflictError, match="key of another person"):
+        again.submit("bob", submission(card, Choice.RIGHT, key=key))
+    assert len(judgment_events(held)) == 1
+
+
 @pytest.mark.usefixtures("filled")
 def test_pairs_that_another_command_appends_show_up_while_the_desk_is_open(held, monkeypatch):
     monkeypatch.setattr(annotate.floor, "LOOK_SECONDS", 0.0)
@@ -136,14 +169,14 @@ def test_nobody_is_told_that_nothing_is_left_while_new_pairs_are_being_read(held
     assert desk.hand("ann", count=1, have=()).standing is Standing.EMPTY
     fill_store(held, pairs=12, labelers=(), admin=None)
     reading, go_on = Event(), Event()
-    slow = annotate.floor.pairing.pairs
+    slow = annotate.floor.pairing.pairs_beyond
 
-    def pairs(store: Store) -> list[Pair]:
+    def pairs(store: Store, known: Callable[[str], bool]) -> list[Pair]:
         reading.set()
         go_on.wait(10)
-        return slow(store)
+        return slow(store, known)
 
-    monkeypatch.setattr(annotate.floor.pairing, "pairs", pairs)
+    monkeypatch.setattr(annotate.floor.pairing, "pairs_beyond", pairs)
     given: dict[str, int] = {}
     people = [
         Thread(target=lambda who=who: given.update({who: len(desk.cards(who, count=4, have=()))}))

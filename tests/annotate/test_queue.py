@@ -1,6 +1,8 @@
 """Who is asked about what: everybody once, no pair too often, and nothing is lost to a closed tab."""
 
 import random
+from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 
 from factories import make_judgment, make_pair, make_policy, make_prompt, make_response
@@ -11,6 +13,7 @@ from annotate.assign import Rule
 from annotate.config import AnnotateConfig
 from annotate.consensus import majority
 from annotate.queue import PairQueue
+from storage.judgments import LastWord
 from storage.records import Pair, Purpose, Verdict
 
 F, S, T, B, SKIP = Verdict
@@ -284,13 +287,57 @@ def test_the_counts_tell_where_every_pair_is_and_what_was_saved():
 
 def test_a_judgment_that_could_not_be_stored_is_forgotten():
     queue = queue_of(PAIRS[:1])
-    vote(queue, PAIRS[0], "ann", F)
-    before = queue.present(PAIRS[0].id)[0][0]
+    before = make_judgment(PAIRS[0], "ann", F)
+    queue.record(before)
     changed = make_judgment(PAIRS[0], "ann", S, revision=1)
     queue.record(changed)
-    queue.forget(changed, before=before)
-    assert queue.present(PAIRS[0].id) == ([before], 1)
+    assert queue.forget(changed, before=before)
+    assert queue.present(PAIRS[0].id) == ([("ann", F)], 1)
+    assert queue.next_revision(PAIRS[0].id, "ann") == 2
     first = make_judgment(PAIRS[0], "bob", S)
     queue.record(first)
-    queue.forget(first, before=None)
+    assert queue.forget(first, before=None)
     assert open_to(queue, "bob") == 1
+    assert queue.next_revision(PAIRS[0].id, "bob") == 1
+
+
+def test_of_two_words_with_one_number_the_later_counts_however_they_arrive():
+    queue = queue_of(PAIRS[:1])
+    early = make_judgment(PAIRS[0], "ann", F)
+    late = replace(
+        make_judgment(PAIRS[0], "ann", S), created_at=early.created_at + timedelta(seconds=1)
+    )
+    assert queue.record(late)
+    assert not queue.record(early)
+    assert queue.present(PAIRS[0].id) == ([("ann", S)], 2)
+
+
+def test_what_came_after_a_judgment_that_could_not_be_stored_stands():
+    queue = queue_of(PAIRS[:1])
+    failed, elsewhere = (
+        make_judgment(PAIRS[0], "ann", v, revision=i) for i, v in enumerate((F, S))
+    )
+    queue.record(failed)
+    queue.record(elsewhere)
+    assert not queue.forget(failed, before=None)
+    assert queue.present(PAIRS[0].id) == ([("ann", S)], 1)
+    assert queue.next_revision(PAIRS[0].id, "ann") == 2
+
+
+def test_a_start_from_last_words_goes_on_as_if_every_judgment_had_been_counted():
+    queue, again = queue_of(PAIRS[:3]), PairQueue(CONFIG, seed=CONFIG.seed)
+    for pair, words in zip(PAIRS, ([F], [F, S], [F, S, S]), strict=False):
+        for i, verdict in enumerate(words):
+            vote(queue, pair, "ann", verdict, withdrawn=i == 2)
+    ids = [p.id for p in PAIRS[:3]]
+    said = [
+        LastWord(ids[0], "ann", F, 0, withdrawn=False, events=1),
+        LastWord(ids[1], "ann", S, 1, withdrawn=False, events=2),
+        LastWord(ids[2], "ann", S, 2, withdrawn=True, events=3),
+    ]
+    again.add(PAIRS[:3], said)
+    for found in (queue, again):
+        assert [found.next_revision(i, "ann") for i in ids] == [1, 2, 3]
+        assert [found.present(i) for i in ids] == [([("ann", F)], 1), ([("ann", S)], 2), ([], 3)]
+        assert found.judged_by("ann") == set(ids[:2])
+    assert queue.counts(now=0.0) == again.counts(now=0.0)

@@ -63,8 +63,7 @@ def test_discussion_notes_are_read_in_order(tmp_path):
     ]
     with open_store(tmp_path) as store:
         store.append(notes[::-1])
-        assert adjudications.discussion(store, "c1:x") == notes
-        assert adjudications.discussion(store, "c1:y") == []
+        assert adjudications.all_discussion(store) == notes
 
 
 def test_what_is_no_decision_is_refused():

@@ -59,7 +59,7 @@ READ: Mapping[type, tuple[str, str, str]] = {
     team_records.Activity: ("activities_newest", "id", "count"),
     adjudication_records.OwnView: ("own_views_all", "id", ""),
     adjudication_records.Adjudication: ("adjudication_events_all", "id", ""),
-    adjudication_records.DiscussionNote: ("discussion_of_pair", "pair_id", "pair_id"),
+    adjudication_records.DiscussionNote: ("discussion_all", "pair_id", ""),
 }
 texts = st.text() | st.sampled_from(
     [
@@ -204,7 +204,7 @@ OF_NOTHING = {
         key: ["nobody"]
         for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
     },
-    **dict.fromkeys(["after", "count", "skip", "part", "max_tokens"], 0),
+    **dict.fromkeys(["after", "below", "count", "skip", "part", "max_tokens"], 0),
     **dict.fromkeys(["parts", "points"], 10),
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
