@@ -211,8 +211,8 @@ def test_prompts_longer_than_the_context_are_left_out_and_named_or_refused(
 
 def test_memory_does_not_grow_with_the_number_of_prompts(tmp_path, micro_model, monkeypatch):
     """Every prompt of 300 words is 10 kB of token ids and more of text, requests and answers."""
-    monkeypatch.setattr("storage.prompts.PORTION", 32)
-    monkeypatch.setattr("generate.recording.MOST_WAITING", 32)
+    monkeypatch.setattr("storage.prompts.PORTION", 16)
+    monkeypatch.setattr("generate.recording.MOST_WAITING", 16)
     config = config_for(micro_model, max_tokens=16)
 
     def peak(count: int) -> int:
@@ -228,9 +228,9 @@ def test_memory_does_not_grow_with_the_number_of_prompts(tmp_path, micro_model, 
         assert (result.sampled, result.left_out) == (2 * count, {})
         return found
 
-    peak(32)  # loads whatever the first answers load
-    few, many = peak(64), peak(512)
-    assert (many - few) / (512 - 64) < 2000, "bytes that each further prompt takes"
+    peak(8)  # loads whatever the first answers load
+    few, many = peak(32), peak(128)
+    assert (many - few) / (128 - 32) < 2000, "bytes that each further prompt takes"
 
 
 def test_prompts_are_answered_the_same_however_many_are_looked_up_at_a_time(
