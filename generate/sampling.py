@@ -1,7 +1,7 @@
 """Sampling what the store lacks: requests to the engine, finished answers to the store at once.
 
 Run again after any end, it samples only what is missing. Prompts, requests and answers are held a
-portion at a time, so that memory does not grow with their number.
+portion at a time, so that memory grows little with their number.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
