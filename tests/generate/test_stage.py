@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -207,30 +206,6 @@ def test_prompts_longer_than_the_context_are_left_out_and_named_or_refused(
         assert result.sampled == 4
         assert result.left_out == {"too_long": 1}
         assert f"{long.messages[0].content[:60]!r}" in caplog.text
-
-
-def test_memory_does_not_grow_with_the_number_of_prompts(tmp_path, micro_model, monkeypatch):
-    """Every prompt of 300 words is 10 kB of token ids and more of text, requests and answers."""
-    monkeypatch.setattr("storage.prompts.PORTION", 16)
-    monkeypatch.setattr("generate.recording.MOST_WAITING", 16)
-    config = config_for(micro_model, max_tokens=16)
-
-    def peak(count: int) -> int:
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        with open_store(folder) as store:
-            store.append([make_prompt(f"{i} {'tea bread ' * 110}") for i in range(count)])
-            tracemalloc.start()
-            result = sample_with(Scripted(micro_model), store, folder, config)
-            form_training_pairs(store, result.policy, config)
-            found = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        assert (result.sampled, result.left_out) == (2 * count, {})
-        return found
-
-    peak(8)  # loads whatever the first answers load
-    few, many = peak(32), peak(128)
-    assert (many - few) / (128 - 32) < 2000, "bytes that each further prompt takes"
 
 
 def test_prompts_are_answered_the_same_however_many_are_looked_up_at_a_time(
