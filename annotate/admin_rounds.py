@@ -14,6 +14,7 @@ from annotate.rounds_html import (
     newest_doubts,
     policies_html,
     rule_html,
+    scores_html,
 )
 
 _RULE_SECONDS = 10.0
@@ -26,9 +27,11 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
     with gr.Row(elem_classes="ad-buttons"):
         generate = gr.Button("Generate next answers", variant="primary")
         check = gr.Button("Check before training")
+        reward = gr.Button("Train reward model", visible=runner.learns_from_scores)
         train = gr.Button("Train next policy", variant="primary")
         compare = gr.Button("Compare with SFT", variant="primary")
         stop = gr.Button("Stop", variant="stop", interactive=False)
+    scores = gr.HTML(apply_default_css=False, js_on_load=None, visible=runner.learns_from_scores)
     message = gr.HTML(apply_default_css=False, js_on_load=None)
     live = gr.HTML(apply_default_css=False, js_on_load=None)
     checked = gr.HTML(apply_default_css=False, js_on_load=None)
@@ -55,6 +58,9 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
     def press_check(request: gr.Request) -> tuple[str, str]:
         return press("check", request)
 
+    def press_reward(request: gr.Request) -> tuple[str, str]:
+        return press("reward", request)
+
     def press_train(request: gr.Request) -> tuple[str, str]:
         return press("train", request)
 
@@ -74,6 +80,7 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
         number, pairs = newest_doubts(store, admin.workspace)
         table = doubts_html(store, number, pairs)
         return (
+            scores_html(store) if runner.learns_from_scores else "",
             check_html(runner),
             policies_html(store, admin.workspace),
             table,
@@ -84,9 +91,9 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
         admin.admin(request)
         now = live_html(store, runner)
         busy = runner.state().running
-        buttons = [gr.Button(interactive=not busy)] * 4 + [gr.Button(interactive=busy)]
+        buttons = [gr.Button(interactive=not busy)] * 5 + [gr.Button(interactive=busy)]
         if now == before:
-            return *[gr.skip()] * 6, *buttons
+            return *[gr.skip()] * 7, *buttons
         return now, now, *found(), *buttons
 
     def show(request: gr.Request) -> tuple[Any, ...]:
@@ -107,8 +114,8 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
 
         return attempt(act), doubts_html(store, number, pairs)
 
-    parts = [checked, rounds, doubted, send]
-    buttons = [generate, check, train, compare, stop]
+    parts = [scores, checked, rounds, doubted, send]
+    buttons = [generate, check, reward, train, compare, stop]
     blocks.load(show, None, [live, *parts], **QUIET)
     tab.select(show, None, [live, *parts], **QUIET)
     blocks.load(show_rule, None, rule, **QUIET)
@@ -116,6 +123,7 @@ def build_rounds_tab(admin: AdminContext, blocks: Any, tab: Any) -> None:
     gr.Timer(_RULE_SECONDS).tick(show_rule, None, rule, **QUIET)
     generate.click(press_generate, None, [message, live], **QUIET)
     check.click(press_check, None, [message, live], **QUIET)
+    reward.click(press_reward, None, [message, live], **QUIET)
     train.click(press_train, None, [message, live], **QUIET)
     compare.click(press_compare, None, [message, live], **QUIET)
     stop.click(press_stop, None, [message, live], **QUIET)

@@ -1,5 +1,5 @@
-"""Starts `pairloop generate`, `train`, `train --check` and `evaluate` as child processes, one at a
-time.
+"""Starts `pairloop generate`, `train` (a policy, a reward model, or only the check) and `evaluate` as
+child processes, one at a time.
 
 The child holds an open lock file for as long as it lives, so that a second one is refused even
 after the labeling server was restarted; a training run outlives the server that started it.
@@ -22,8 +22,12 @@ from storage import team
 from storage.errors import ConflictError
 from storage.store import Store
 
-Verb = Literal["generate", "train", "evaluate", "check"]
-_COMMANDS: Mapping[str, Sequence[str]] = {"check": ("train", "--check", "--json")}
+Verb = Literal["generate", "train", "evaluate", "check", "reward"]
+_COMMANDS: Mapping[str, Sequence[str]] = {
+    "check": ("train", "--check", "--json"),
+    "reward": ("train", "--method", "reward"),
+}
+TRAINING = ("train", "reward")
 TERM_AFTER_SECONDS = 20.0
 TRAIN_TERM_AFTER_SECONDS = 600.0  # a step of a large model and its checkpoint take minutes
 _TAIL_BYTES = 16 * 1024
@@ -43,10 +47,20 @@ class ChildState:
 
 
 class RoundRunner:
-    """One child process at a time for one workspace."""
+    """One child process at a time for one workspace.
 
-    def __init__(self, workspace: Path, *, program: Sequence[str] | None = None) -> None:
+    learns_from_scores: `train` learns from a reward model's, so the pages offer to train one.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        program: Sequence[str] | None = None,
+        learns_from_scores: bool = False,
+    ) -> None:
         self.workspace = workspace
+        self.learns_from_scores = learns_from_scores
         self._logs = workspace / "logs"
         self._program = list(program or [sys.executable, "-m", "pairloop"])
         self._guard = threading.RLock()  # asking takes the file lock for a moment too
@@ -117,7 +131,7 @@ class RoundRunner:
             raise ConflictError("Nothing is running, so there is nothing to stop.")
         self._stop_asked = True
         if term_after_seconds is None:
-            slow = state.verb == "train"
+            slow = state.verb in TRAINING
             term_after_seconds = TRAIN_TERM_AFTER_SECONDS if slow else TERM_AFTER_SECONDS
         _signal_group(state.pid, signal.SIGINT)
 
@@ -174,7 +188,8 @@ class RoundRunner:
 
 def command_of(verb: str) -> str:
     """What a person would type for it."""
-    return "pairloop train --check" if verb == "check" else f"pairloop {verb}"
+    words = _COMMANDS.get(verb, (verb,))
+    return f"pairloop {' '.join(word for word in words if word != '--json')}"
 
 
 def start_run(runner: RoundRunner, store: Store, verb: Verb, *, author: str) -> ChildState:

@@ -14,10 +14,11 @@ from annotate.overview import curves, run_of_child
 from annotate.retrain import rule_words
 from annotate.retrain_facts import look
 from annotate.round_files import Doubt, RoundVerdict, doubts, round_folder, round_verdict
-from annotate.rounds import ChildState, RoundRunner, command_of
+from annotate.rounds import TRAINING, ChildState, RoundRunner, command_of
 from storage import adjudications as adjudicating
 from storage.policies import policies
-from storage.run_records import RunEvent, RunStatus
+from storage.run_records import RunEvent, RunKind, RunStatus
+from storage.runs import runs
 from storage.slices import prompt_excerpts
 from storage.store import Store, utc_now
 from storage.summaries import evaluation_outcomes, round_summaries
@@ -39,6 +40,7 @@ _CURVES = [
 _AFTER = {
     "generate": "Its pairs are on the labeling page now.",
     "train": "A new policy is ready. Compare it with SFT, or generate its answers.",
+    "reward": "The reward model is in rewards/. Train the next policy from its scores.",
     "evaluate": "The comparisons are on the labeling page now, looking like any other pair.",
 }
 _LIGHTS = {"green": "done", "amber": "late", "red": "failed"}
@@ -65,7 +67,9 @@ def live_html(store: Store, runner: RoundRunner) -> str:
     )
     tail = "" if state.verb == "check" and status == "done" else runner.log_tail()
     width = max(0.0, min(1.0, share)) * 100
-    stopping = f'<p class="soft">{_STOPPING}</p>' if state.running and state.verb == "train" else ""
+    stopping = (
+        f'<p class="soft">{_STOPPING}</p>' if state.running and state.verb in TRAINING else ""
+    )
     log = f"<pre tabindex='0'>{html.escape(tail) or '(empty)'}</pre>"
     return section(
         f'<section class="run" data-running="{str(state.running).lower()}">'
@@ -88,6 +92,27 @@ def warnings_html(events: Sequence[RunEvent]) -> Raw:
         return Raw("")
     rows = "".join(f"<li>{code(words)}</li>" for words in dict.fromkeys(found))
     return Raw(f'<div role="status"><ul class="warnings" aria-label="Warnings">{rows}</ul></div>')
+
+
+def scores_html(store: Store) -> str:
+    """What a method that learns from a reward model's scores has to learn from."""
+    trained = [
+        state
+        for state in runs(store)
+        if state.run.kind is RunKind.TRAIN
+        and state.status is RunStatus.DONE
+        and state.run.config.get("method") == "reward"
+    ]
+    if not trained:
+        return section(
+            "<p>The next policy learns from a reward model's scores, and none was trained here. "
+            "<b>Train a reward model first</b>, from the settled pairs.</p>"
+        )
+    newest = max(trained, key=lambda state: state.run.created_at)
+    return section(
+        '<p class="soft">The next policy learns from the scores of the reward model of round '
+        f"{newest.run.round - 1}'s pairs, trained {moment(newest.updated_at)} UTC.</p>"
+    )
 
 
 def check_html(runner: RoundRunner) -> str:

@@ -52,6 +52,11 @@ def rounds_router(
         """Start training the next policy."""
         return asdict(start_run(runner, store, "train", author=admin.name))
 
+    @router.post("/api/rounds/reward", status_code=202)
+    def reward(admin: Admin) -> dict[str, Any]:
+        """Start training a reward model on the settled pairs; it changes no policy."""
+        return asdict(start_run(runner, store, "reward", author=admin.name))
+
     @router.post("/api/rounds/evaluate", status_code=202)
     def evaluate(admin: Admin) -> dict[str, Any]:
         """Start forming blind comparisons of the newest policy with SFT."""

@@ -38,7 +38,7 @@ epochs = 4
 batch_size = 4
 checkpoints = 20
 """
-_WAIT_SECONDS = 1200.0  # on a busy machine
+_WAIT_SECONDS = 3600.0  # vLLM alone takes a quarter of an hour to start on a machine that is busy
 
 
 def _workspace(folder: Path) -> Workspace:

@@ -13,7 +13,9 @@ from generate import stage
 from generate.chat import prompt_token_ids
 from generate.config import GenerateConfig
 from generate.pair_stage import form_training_pairs
+from generate.plan import plan
 from generate.sampling import sample_missing
+from storage.prompts import prompts
 from storage.records import Message, Prompt, Sampling, Split
 from storage.store import Store, utc_now
 
@@ -147,10 +149,12 @@ def recorded(options: argparse.Namespace, config: GenerateConfig, engine, folder
 
     def work() -> tuple[int, int, int]:
         policy = stage.current_policy(store, config)
-        wanted = stage.wanted_answers(store, policy, config)
-        result = sample_missing(store, folder, config, wanted, open_engine=lambda: Kept(engine))
+        chosen = stage.prompts_to_answer(store)
+        result = sample_missing(
+            store, folder, config, chosen, [policy], open_engine=lambda: Kept(engine)
+        )
         form_training_pairs(store, policy, config)
-        return len(wanted), result.sampled, result.tokens
+        return result.wanted, result.sampled, result.tokens
 
     with Store(file) as store:
         fill(store, options.prompts, options.words)
@@ -172,5 +176,9 @@ def requests_of(
     """The very requests `pairloop generate` makes: prompt token ids and sampling settings."""
     with Store(folder / f"{time.monotonic_ns()}.duckdb") as store:
         fill(store, options.prompts, options.words)
-        wanted = stage.wanted_answers(store, stage.current_policy(store, config), config)
-    return [(list(prompt_token_ids(tokenizer, w.prompt.messages)), w.sampling) for w in wanted]
+        chosen = {p.id: p for p in prompts(store)}
+        wanted = plan(list(chosen), [stage.current_policy(store, config)], config)
+    return [
+        (list(prompt_token_ids(tokenizer, chosen[w.prompt_id].messages)), w.sampling)
+        for w in wanted
+    ]

@@ -13,13 +13,13 @@ The key comes from PAIRLOOP_GENERATE_KEY and goes to the configured address alon
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from generate.chat import adapter_rank, load_tokenizer
 from generate.config import GenerateConfig
-from generate.sampler import Request, Sample
+from generate.sampler import Request, Sample, blocks
 from storage.errors import ConfigurationError, ModelError
 from storage.model_server import NO_CONNECTION, WAITS, Address, Answer, ModelServer, Question
 from storage.records import FinishReason
@@ -74,24 +74,28 @@ class OpenAISampler:
                 self._server.host,
             )
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
-        groups: dict[Path | None, list[Request]] = {}
-        for request in requests:
-            groups.setdefault(request.adapter, []).append(request)
-        names = {adapter: self._served_adapter(adapter) for adapter in groups}
-        failed: dict[str, str] = {}  # key -> why
-        # One adapter after the other: beside a request with an adapter, vLLM's CPU build (0.32)
-        # may answer one without through it.
-        for adapter, group in groups.items():
-            yield from self._group(group, names[adapter], failed)
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
+        failed: list[tuple[Request, str]] = []  # and why
+        asked = 0
+        for block in blocks(requests):
+            asked += len(block)
+            groups: dict[Path | None, list[Request]] = {}
+            for request in block:
+                groups.setdefault(request.adapter, []).append(request)
+            names = {adapter: self._served_adapter(adapter) for adapter in groups}
+            # One adapter after the other: beside a request with an adapter, vLLM's CPU build (0.32)
+            # may answer one without through it.
+            for adapter, group in groups.items():
+                yield from self._group(group, names[adapter], failed)
         if failed:
-            raise ModelError(_failures(failed, requests, self._server.host))
+            raise ModelError(_failures(failed, asked, self._server.host))
 
     def _group(
-        self, requests: Sequence[Request], model: str, failed: dict[str, str]
+        self, requests: Sequence[Request], model: str, failed: list[tuple[Request, str]]
     ) -> Iterator[Sample]:
-        """The answers of one served model; notes in `failed` why a request has none."""
+        """The answers of one served model; notes in `failed` which request has none, and why."""
         in_a_row = 0
+        by_key = {r.key: r for r in requests}
         answers = self._server.ask(self._question(r, model) for r in requests)
         try:
             for answer in answers:
@@ -102,7 +106,8 @@ class OpenAISampler:
                     in_a_row = 0
                     yield sample
                     continue
-                failed[answer.key] = f"{failure}: {answer.detail}" if answer.detail else failure
+                why = f"{failure}: {answer.detail}" if answer.detail else failure
+                failed.append((by_key[answer.key], why))
                 refused = answer.status is not None and 400 <= answer.status < 500
                 in_a_row = in_a_row if refused else in_a_row + 1
                 if in_a_row >= GIVE_UP_AFTER:
@@ -335,16 +340,15 @@ def _floats(choice: dict[str, Any], count: int) -> tuple[float, ...] | None:
     return values if len(values) == count else None
 
 
-def _failures(failed: dict[str, str], requests: Sequence[Request], host: str) -> str:
+def _failures(failed: Sequence[tuple[Request, str]], asked: int, host: str) -> str:
     """One message for all that failed, naming the prompts."""
-    asked = {r.key: r for r in requests}
-    reasons = Counter(why.split(":")[0] for why in failed.values())
+    reasons = Counter(why.split(":")[0] for _, why in failed)
     counted = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
-    prompts = {asked[key].messages[-1].content: why for key, why in failed.items()}
+    prompts = {request.messages[-1].content: why for request, why in failed}
     shown = "\n".join(f"  {text[:60]!r}: {why}" for text, why in list(prompts.items())[:NAMED])
     more = f"\n  and {len(prompts) - NAMED} more" if len(prompts) > NAMED else ""
     return (
-        f"The model's server at {host} gave no answer to {len(failed)} of {len(asked)} requests "
+        f"The model's server at {host} gave no answer to {len(failed)} of {asked} requests "
         f"({counted}), on {len(prompts)} prompts:\n{shown}{more}\n"
         "All other answers are stored. Run this again to ask for these once more; a prompt the "
         "server always refuses (HTTP 400) has to be removed or shortened."

@@ -7,7 +7,7 @@ experts are spread over the copies; copies that share nothing need only be start
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from generate.chat import load_tokenizer
 from generate.config import GenerateConfig
-from generate.sampler import Request, Sample, open_sampler
+from generate.sampler import Request, Sample, blocks, open_sampler
 from storage.errors import ConfigurationError, ModelError, PairloopError
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ class ParallelSampler:
         self.name: str = ready[0].name
         self.context_tokens: int | None = ready[0].context_tokens
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
+        for block in blocks(requests):
+            yield from self._block(block)
+
+    def _block(self, requests: Sequence[Request]) -> Iterator[Sample]:
         busy = set(self._processes)
         try:
             for connection, share in zip(

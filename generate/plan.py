@@ -1,11 +1,11 @@
 """Which answers a policy should give, and what sampling the missing ones will cost. Pure."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generate.config import GenerateConfig
-from storage.records import Policy, Prompt, Response, Sampling
+from storage.records import Policy, Response, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,7 @@ class Wanted:
     """One answer a policy should have given: to which prompt, how sampled, under which id."""
 
     response_id: str
-    prompt: Prompt
+    prompt_id: str
     policy: Policy
     sampling: Sampling
 
@@ -40,53 +40,70 @@ def seed_of(config_seed: int, prompt_id: str, *, temperature: float, index: int)
 
 
 def plan(
-    chosen: Sequence[Prompt], policy: Policy, config: GenerateConfig, *, samples: int | None = None
+    prompt_ids: Sequence[str],
+    given_by: Sequence[Policy],
+    config: GenerateConfig,
+    *,
+    samples: int | None = None,
 ) -> list[Wanted]:
-    """Every answer the policy should have, prompt by prompt.
+    """Every answer the policies should have given, prompt by prompt, then policy by policy.
 
     samples: per temperature, where it is not the config's.
     """
     wanted = []
-    for prompt in chosen:
-        for temperature in config.temperatures:
-            for index in range(samples or config.samples_per_temperature):
-                sampling = Sampling(
-                    temperature=temperature,
-                    top_p=config.top_p,
-                    top_k=config.top_k,
-                    min_p=config.min_p,
-                    stop=config.stop,
-                    max_tokens=config.max_tokens,
-                    seed=seed_of(config.seed, prompt.id, temperature=temperature, index=index),
-                    index=index,
-                )
-                response_id = Response.id_of(
-                    prompt_id=prompt.id, policy_id=policy.id, sampling=sampling
-                )
-                wanted.append(
-                    Wanted(response_id=response_id, prompt=prompt, policy=policy, sampling=sampling)
-                )
+    for prompt_id in prompt_ids:
+        settings = [
+            Sampling(
+                temperature=temperature,
+                top_p=config.top_p,
+                top_k=config.top_k,
+                min_p=config.min_p,
+                stop=config.stop,
+                max_tokens=config.max_tokens,
+                seed=seed_of(config.seed, prompt_id, temperature=temperature, index=index),
+                index=index,
+            )
+            for temperature in config.temperatures
+            for index in range(samples or config.samples_per_temperature)
+        ]
+        wanted += [
+            Wanted(
+                response_id=Response.id_of(
+                    prompt_id=prompt_id, policy_id=policy.id, sampling=sampling
+                ),
+                prompt_id=prompt_id,
+                policy=policy,
+                sampling=sampling,
+            )
+            for policy in given_by
+            for sampling in settings
+        ]
     return wanted
 
 
+def answers_each(config: GenerateConfig, samples: int | None = None) -> int:
+    """How many answers a policy should give to each prompt."""
+    return len(config.temperatures) * (samples or config.samples_per_temperature)
+
+
 def estimate(
-    wanted: Sequence[Wanted],
-    have: Collection[str],
     policy: Policy,
     config: GenerateConfig,
     *,
+    prompts: int,
+    missing: int,
     mean_tokens: float | None,
     tokens_per_second: float | None,
 ) -> Plan:
-    """What is left of the wanted answers, at the length and speed that earlier runs measured."""
-    missing = sum(w.response_id not in have for w in wanted)
+    """What is left to sample, at the length and speed that earlier runs measured."""
+    wanted = prompts * answers_each(config)
     tokens = None if mean_tokens is None else round(missing * mean_tokens)
     seconds = tokens / tokens_per_second if tokens is not None and tokens_per_second else None
     return Plan(
         policy=policy,
-        prompts=len({w.prompt.id for w in wanted}),
-        wanted=len(wanted),
-        done=len(wanted) - missing,
+        prompts=prompts,
+        wanted=wanted,
+        done=wanted - missing,
         missing=missing,
         expected_tokens=tokens,
         most_tokens=missing * config.max_tokens,

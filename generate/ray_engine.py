@@ -14,9 +14,10 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,30 +65,35 @@ class RaySampler:
             raise
         self.name = f"ray {_ray().__version__}, {engine}"
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
         ray = _ray()
         self._fill_up()
-        waiting, idle = deque(requests), deque(self._actors)
+        stream, waiting, idle = iter(requests), deque[Request](), deque(self._actors)
         portions: dict[Any, _Portion] = {}  # by the stream of its answers
         losses = 0
         try:
-            while waiting or portions:
+            while True:
+                # Enough to see whether the end is near: portions are smaller there.
+                room = 2 * LARGEST * self._count - len(waiting)
+                waiting.extend(islice(stream, max(0, room)))
                 while waiting and idle:
                     portion = _portion(waiting, idle.popleft(), len(self._actors))
-                    stream = portion.actor.sample.options(num_returns="streaming").remote(
+                    answers = portion.actor.sample.options(num_returns="streaming").remote(
                         list(portion.open.values())
                     )
-                    portions[stream] = portion
-                (stream,), _ = ray.wait(list(portions), num_returns=1)
-                portion = portions[stream]
+                    portions[answers] = portion
+                if not portions:
+                    return
+                (answers,), _ = ray.wait(list(portions), num_returns=1)
+                portion = portions[answers]
                 try:
-                    samples = ray.get(next(stream))
+                    samples = ray.get(next(answers))
                 except StopIteration:
                     assert not portion.open, "an engine answers every request or raises"
-                    del portions[stream]
+                    del portions[answers]
                     idle.append(portion.actor)
                 except ray.exceptions.RayActorError as error:
-                    del portions[stream]
+                    del portions[answers]
                     losses += 1
                     if losses >= MOST_LOSSES:
                         raise ModelError(

@@ -21,7 +21,7 @@ from storage.store import Store
 
 APPEND_SECONDS = 1.0  # finished answers wait at most this long for their append
 APPEND_SHARE = 0.02  # of the time at most, where one append takes longer than usual
-MOST_WAITING = 4096  # answers; with more, sampling waits for the store
+MOST_WAITING = 1024  # answers; with more, they are appended at once, or sampling waits
 
 # Done, wanted, answers/s, tokens/s; called on the thread that appends.
 Progress = Callable[[int, int, float, float], None]
@@ -72,10 +72,11 @@ class Recorder:
     def add(self, response: Response) -> None:
         """Take a finished answer; raises what went wrong with an earlier one's append."""
         self._finished.append(response)
-        if time.monotonic() < self._next:
+        many = len(self._finished) >= MOST_WAITING
+        if time.monotonic() < self._next and not many:
             return
         if self._appending is not None:
-            if not self._appending.done() and len(self._finished) < MOST_WAITING:
+            if not self._appending.done() and not many:
                 return
             self._appending.result()
         self._appending = self._thread.submit(self._append, RunStatus.RUNNING)

@@ -5,14 +5,17 @@ Every engine (generate/*_engine.py) implements it, and one contract test runs on
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from generate.config import EngineName, GenerateConfig
 from storage.errors import ConfigurationError
 from storage.records import FinishReason, Message, Sampling
+
+BLOCK = 16_384  # requests; an engine runs dry at the end of each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +63,10 @@ class Sampler(Protocol):
     context_tokens: int | None  # prompt and answer together, None: not known
     tokenizer: Any | None  # what prompts are rendered with, None: the engine renders them
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
         """Yield each request's sample as it finishes; the same seed gives the same tokens.
 
+        There may be more requests than memory holds: they are taken as they are needed.
         A prompt's requests should stand side by side: engines that can read a prompt once then do.
         Raises ModelError when the engine can't go on; what was yielded before stays good.
         """
@@ -71,6 +75,13 @@ class Sampler(Protocol):
     def close(self) -> None:
         """Free what the engine holds; nothing can be sampled from it afterwards."""
         ...
+
+
+def blocks(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """The requests some at a time, for an engine that sorts or deals them out."""
+    stream = iter(requests)
+    while block := list(islice(stream, BLOCK)):
+        yield block
 
 
 def vllm_installed() -> bool:

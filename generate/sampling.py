@@ -1,57 +1,76 @@
 """Sampling what the store lacks: requests to the engine, finished answers to the store at once.
 
-Run again after any end, it samples only what is missing.
+Run again after any end, it samples only what is missing. Prompts, requests and answers are held a
+portion at a time, so that memory grows little with their number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from generate.chat import check_model, template_hash
+from generate.chat import check_model, prompt_token_ids, template_hash
 from generate.config import GenerateConfig
 from generate.fitting import fitting
-from generate.plan import Wanted
+from generate.plan import Wanted, answers_each, plan
 from generate.recording import Generated, Progress, Recorder
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from generate.weights import policy_hash
-from storage.records import Policy, Response
-from storage.responses import response_ids_of
+from storage.prompts import portions, prompts_by_id
+from storage.records import Policy, Prompt, Response
+from storage.responses import response_ids_to
 from storage.run_records import RunKind
 from storage.runs import RunLog
 from storage.store import Store, utc_now
+
+
+def missing_answers(
+    store: Store,
+    prompt_ids: Sequence[str],
+    given_by: Sequence[Policy],
+    config: GenerateConfig,
+    *,
+    samples: int | None = None,
+) -> list[Wanted]:
+    """Of the answers that these policies should have given, those that are not stored."""
+    have = response_ids_to(store, [p.id for p in given_by], prompt_ids)
+    wanted = plan(prompt_ids, given_by, config, samples=samples)
+    return [w for w in wanted if w.response_id not in have]
 
 
 def sample_missing(
     store: Store,
     workspace: Path,
     config: GenerateConfig,
-    wanted: Sequence[Wanted],
+    prompt_ids: Sequence[str],
+    given_by: Sequence[Policy],
     *,
+    samples: int | None = None,
     progress: Progress | None = None,
     open_engine: Callable[[], Sampler] | None = None,
     strict: bool = False,
 ) -> Generated:
-    """Sample the wanted answers that are not stored yet and append them as they finish.
+    """Sample the policies' answers that are not stored yet and append them as they finish.
 
-    Several policies' answers may be wanted: one engine gives them side by side. The result's
-    policy is the first one's. The engine is opened only if something is missing: loading a model
-    takes longer than finding that there is nothing to do.
+    One engine gives the answers of several policies side by side. The result's policy is the first
+    one. The engine is opened only if something is missing: loading a model takes longer than
+    finding that there is nothing to do.
+    samples: per temperature, where it is not the config's.
     strict: refuse to start when a prompt can't be sampled, instead of leaving it out.
     """
-    result = Generated(policy=wanted[0].policy, wanted=len(wanted))
-    with store.connected():
-        found = {w.policy.id for w in wanted}
-        have = {known for policy_id in found for known in response_ids_of(store, policy_id)}
-    groups: dict[str, list[Wanted]] = {}
-    for one in wanted:
-        if one.response_id not in have:
-            groups.setdefault(model_of(one.policy, workspace, config), []).append(one)
-    for model, some in groups.items():
-        using = config.model_copy(update={"model": model})
-        _sample_with(
-            store, workspace, using, some, result, progress, open_engine=open_engine, strict=strict
+    result = Generated(
+        policy=given_by[0],
+        wanted=len(prompt_ids) * len(given_by) * answers_each(config, samples),
+    )
+    by_model: dict[str, list[Policy]] = {}
+    for policy in given_by:
+        by_model.setdefault(model_of(policy, workspace, config), []).append(policy)
+    for model, some in by_model.items():
+        todo = _Todo(
+            store, prompt_ids, some, config.model_copy(update={"model": model}), samples=samples
         )
+        if todo.missing:
+            _sample_with(todo, workspace, result, progress, open_engine, strict=strict)
     return result
 
 
@@ -61,25 +80,67 @@ def model_of(policy: Policy, workspace: Path, config: GenerateConfig) -> str:
     return str(whole) if policy.round > 0 and whole.is_dir() else config.model
 
 
+class _Todo:
+    """What one base model's policies lack: how many answers to which prompt, and each when asked."""
+
+    def __init__(
+        self,
+        store: Store,
+        prompt_ids: Sequence[str],
+        given_by: Sequence[Policy],
+        config: GenerateConfig,
+        *,
+        samples: int | None,
+    ) -> None:
+        self.store = store
+        self.given_by = given_by
+        self.config = config
+        self._samples = samples
+        self.missing: dict[str, int] = {}  # answers by prompt
+        for some in portions(prompt_ids):
+            for want in self._look_up(some):
+                self.missing[want.prompt_id] = self.missing.get(want.prompt_id, 0) + 1
+
+    def _look_up(self, prompt_ids: Sequence[str]) -> list[Wanted]:
+        return missing_answers(
+            self.store, prompt_ids, self.given_by, self.config, samples=self._samples
+        )
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Those that have an answer missing."""
+        for some in portions(list(self.missing)):
+            found = prompts_by_id(self.store, some)
+            yield from (found[prompt_id] for prompt_id in some)
+
+    def answers(self) -> Iterator[tuple[Prompt, list[Wanted]]]:
+        """Each of these prompts with what is missing of it, in the order of sampling."""
+        for some in portions(list(self.missing)):
+            with self.store.connected():
+                found = prompts_by_id(self.store, some)
+                wanted: dict[str, list[Wanted]] = {}
+                for want in self._look_up(some):
+                    wanted.setdefault(want.prompt_id, []).append(want)
+            for prompt_id, missing in wanted.items():
+                yield found[prompt_id], missing
+
+
 def _sample_with(
-    store: Store,
+    todo: _Todo,
     workspace: Path,
-    config: GenerateConfig,
-    missing: list[Wanted],
     result: Generated,
     progress: Progress | None,
-    *,
     open_engine: Callable[[], Sampler] | None,
+    *,
     strict: bool,
 ) -> None:
     """Sample what one base model's policies lack."""
-    found = {w.policy.id: w.policy for w in missing}
+    config = todo.config
     check_model(config.model)
-    adapters = {p.id: workspace / p.adapter if p.adapter else None for p in found.values()}
+    adapters = {p.id: workspace / p.adapter if p.adapter else None for p in todo.given_by}
     with ThreadPoolExecutor(1) as hashing:  # reads the weights while the engine loads them
         hashes = {
-            key: hashing.submit(policy_hash, replace(p, base_model=config.model))
-            for key, p in found.items()
+            p.id: hashing.submit(policy_hash, replace(p, base_model=config.model))
+            for p in todo.given_by
         }
         engine = (
             open_engine()
@@ -87,30 +148,22 @@ def _sample_with(
             else open_sampler(config, adapters=[a for a in adapters.values() if a])
         )
         try:
-            asked = {w.prompt.id: w.prompt for w in missing}
-            ids_of, left_out = fitting(asked, engine, config, strict=strict)
-            result.left_out += left_out
-            by_key = {w.response_id: w for w in missing if w.prompt.id in ids_of}
-            requests = [
-                Request(
-                    key=key,
-                    messages=w.prompt.messages,
-                    prompt_token_ids=ids_of[w.prompt.id],
-                    sampling=w.sampling,
-                    adapter=adapters[w.policy.id],
-                )
-                for key, w in by_key.items()
-            ]
+            refused = fitting(todo.prompts(), engine, config, strict=strict)
+            for prompt_id, why in refused.items():
+                result.left_out[why] += 1
+                del todo.missing[prompt_id]
+            flying: dict[str, Wanted] = {}
             run = RunLog(
-                store,
+                todo.store,
                 RunKind.GENERATE,
                 number=result.policy.round,
                 config=config.model_dump(mode="json"),
             )
             template = "" if engine.tokenizer is None else template_hash(engine.tokenizer)
-            with run.failing(), Recorder(store, run, result, len(requests), progress) as recorder:
-                for sample in engine.sample(requests):
-                    want = by_key[sample.key]
+            total = sum(todo.missing.values())
+            with run.failing(), Recorder(todo.store, run, result, total, progress) as recorder:
+                for sample in engine.sample(_requests(todo, engine, adapters, flying)):
+                    want = flying.pop(sample.key)
                     recorder.add(
                         _response(
                             want,
@@ -125,6 +178,28 @@ def _sample_with(
             engine.close()
 
 
+def _requests(
+    todo: _Todo,
+    engine: Sampler,
+    adapters: Mapping[str, Path | None],
+    flying: dict[str, Wanted],
+) -> Iterator[Request]:
+    """What to ask the engine for, one by one; flying takes up what was asked for."""
+    for prompt, missing in todo.answers():
+        ids = None
+        if engine.tokenizer is not None:
+            ids = prompt_token_ids(engine.tokenizer, prompt.messages)
+        for want in missing:
+            flying[want.response_id] = want
+            yield Request(
+                key=want.response_id,
+                messages=prompt.messages,
+                prompt_token_ids=ids,
+                sampling=want.sampling,
+                adapter=adapters[want.policy.id],
+            )
+
+
 def _response(
     want: Wanted,
     sample: Sample,
@@ -137,7 +212,7 @@ def _response(
     s = want.sampling
     return Response(
         id=want.response_id,
-        prompt_id=want.prompt.id,
+        prompt_id=want.prompt_id,
         policy_id=want.policy.id,
         text=sample.text,
         prompt_token_ids=sample.prompt_token_ids,

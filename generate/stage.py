@@ -9,14 +9,19 @@ from pathlib import Path
 
 from generate.config import GenerateConfig
 from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
-from generate.plan import Plan, Wanted, estimate, plan
+from generate.plan import Plan, estimate, plan
 from generate.recording import Generated, Progress
-from generate.sampling import sample_missing
+from generate.sampling import missing_answers, sample_missing
 from storage.errors import ConfigurationError, NotReadyError
 from storage.policies import newest_policy, policies
-from storage.prompts import prompts
+from storage.prompts import portions, prompt_ids_of, prompts
 from storage.records import Policy, Prompt, Split
-from storage.responses import mean_tokens, response_ids_of, sampling_speed
+from storage.responses import (
+    TemperatureRow,
+    answers_by_temperature,
+    mean_tokens,
+    sampling_speed,
+)
 from storage.store import Store, utc_now
 
 
@@ -70,30 +75,35 @@ def generate(
 ) -> Generated:
     """Sample the newest policy's missing answers to train and validation prompts, form pairs."""
     policy = current_policy(store, config)
-    wanted = wanted_answers(store, policy, config)
-    result = sample_missing(store, workspace, config, wanted, progress=progress, strict=strict)
+    chosen = prompts_to_answer(store)
+    result = sample_missing(
+        store, workspace, config, chosen, [policy], progress=progress, strict=strict
+    )
     result.take(form_training_pairs(store, policy, config))
     return result
 
 
-def wanted_answers(store: Store, policy: Policy, config: GenerateConfig) -> list[Wanted]:
-    """Every answer to train and validation prompts that this policy should have given."""
-    chosen = [p for p in prompts(store) if p.split is not Split.TEST]
+def prompts_to_answer(store: Store) -> list[str]:
+    """Ids of the train and validation prompts; raises NotReadyError when there are none."""
+    chosen = prompt_ids_of(store, Split.TRAIN, Split.VALIDATION)
     if not chosen:
         raise NotReadyError(
             "There are no prompts to answer. Add some with `pairloop prompts add FILE`."
         )
-    return plan(chosen, policy, config)
+    return chosen
 
 
 def plan_generate(store: Store, config: GenerateConfig) -> Plan:
     """What `generate` would do now; writes nothing."""
     policy = _newest_or_sft(store, config)
+    chosen = prompts_to_answer(store)
     return estimate(
-        wanted_answers(store, policy, config),
-        response_ids_of(store, policy.id),
         policy,
         config,
+        prompts=len(chosen),
+        missing=sum(
+            len(missing_answers(store, some, [policy], config)) for some in portions(chosen)
+        ),
         mean_tokens=mean_tokens(store, max_tokens=config.max_tokens),
         tokens_per_second=sampling_speed(store, model=config.model, engine=config.engine.value),
     )
@@ -110,21 +120,27 @@ def compare(
     progress: Progress | None = None,
 ) -> Compared:
     """Blind evaluation pairs: all of them answer the test prompts under the same settings."""
-    chosen = heldout_prompts(store)
+    chosen = [p.id for p in heldout_prompts(store)]
     # A prompt's answers of all policies stand side by side and go through one engine.
-    wanted = [
-        want
-        for prompt in chosen
-        for one in (policy, *against)
-        for want in plan([prompt], one, config, samples=samples)
-    ]
-    sampled = sample_missing(store, workspace, config, wanted, progress=progress)
-    ids = {w.response_id for w in wanted}
+    sampled = sample_missing(
+        store, workspace, config, chosen, [policy, *against], samples=samples, progress=progress
+    )
+    wanted = {w.response_id for w in plan(chosen, [policy, *against], config, samples=samples)}
     pairs = {
-        other.id: form_comparisons(store, policy, other, config, response_ids=ids)
+        other.id: form_comparisons(store, policy, other, config, chosen, response_ids=wanted)
         for other in against
     }
     return Compared(sampled=sampled, pairs=pairs)
+
+
+def answers_sampled(store: Store, policy: Policy, config: GenerateConfig) -> list[TemperatureRow]:
+    """How the answers that `generate` wants of a policy turned out, one row per temperature."""
+    ids = [
+        want.response_id
+        for some in portions(prompts_to_answer(store))
+        for want in plan(some, [policy], config)
+    ]
+    return answers_by_temperature(store, ids)
 
 
 def heldout_prompts(store: Store) -> list[Prompt]:

@@ -7,7 +7,7 @@ log-probability is kept. The only file that calls transformers' generate.
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from transformers import (
 from generate.chat import adapter_rank, load_tokenizer, loading_failed
 from generate.choose_tokens import ChooseTokens, StopAtStrings
 from generate.config import GenerateConfig
-from generate.sampler import Request, Sample
+from generate.sampler import Request, Sample, blocks
 from storage.errors import ModelError
 from storage.records import FinishReason
 
@@ -61,7 +61,11 @@ class TransformersSampler:
             self._model.config.get_text_config().max_position_embeddings
         )
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
+        for block in blocks(requests):
+            yield from self._block(block)
+
+    def _block(self, requests: Sequence[Request]) -> Iterator[Sample]:
         for adapter in dict.fromkeys(r.adapter for r in requests):
             model = self._with_adapter(adapter)
             # Prompts of like length share a batch, so little of it is padding.

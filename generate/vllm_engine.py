@@ -5,9 +5,9 @@ The only file that imports vllm.
 
 import logging
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
@@ -92,24 +92,25 @@ class VllmSampler:
                 self.context_tokens,
             )
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Sample]:
+    def sample(self, requests: Iterable[Request]) -> Iterator[Sample]:
         from vllm.inputs import tokens_input
 
         engine = self._llm.llm_engine
         window = WINDOW * int(engine.vllm_config.scheduler_config.max_num_seqs)
-        loras = {a: _lora_request(a) for a in dict.fromkeys(r.adapter for r in requests)}
-        assert loras.keys() <= {None, *self._adapters}, "open the engine with every adapter"
-        waiting = deque(requests)
+        loras = {adapter: _lora_request(adapter) for adapter in (None, *self._adapters)}
+        waiting = iter(requests)
         flying: dict[str, Request] = {}
         try:
-            while waiting or flying:
-                while waiting and len(flying) < window:
-                    request = waiting.popleft()
+            while True:
+                for request in islice(waiting, window - len(flying)):
+                    assert request.adapter in loras, "open the engine with every adapter"
                     prompt = tokens_input(list(request.prompt_ids))
                     params = _params(request.sampling)
                     lora = loras[request.adapter]
                     engine.add_request(request.key, prompt, params, lora_request=lora)
                     flying[request.key] = request
+                if not flying:
+                    return
                 for output in _step(engine):
                     if output.finished:
                         yield self._sample(flying.pop(output.request_id), output)

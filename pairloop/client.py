@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 Choice = Literal["left", "right", "tie", "both_bad", "skip"]
-Verb = Literal["generate", "train", "evaluate", "check"]
+Verb = Literal["generate", "reward", "train", "evaluate", "check"]
 Role = Literal["labeler", "adjudicator", "admin"]
 
 

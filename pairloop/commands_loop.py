@@ -80,8 +80,8 @@ def generate(
             return
         with sampling_bar("Sampling") as tick:
             result = stage.generate(store, space.root, config, strict=strict, progress=tick)
-        wanted = stage.wanted_answers(store, result.policy, config)
-        say_generated(store, result, wanted, as_json=as_json)
+        rows = stage.answers_sampled(store, result.policy, config)
+    say_generated(result, rows, as_json=as_json)
 
 
 def annotate(

@@ -65,8 +65,9 @@ def train(
     from pairloop.report import progress_bar
     from pairloop.workspace import open_workspace
     from storage.store import utc_now
-    from train import plan as planning
     from train import stage
+    from train.gather import measures_flips
+    from train.plan import plan_training
 
     space = open_workspace(workspace, method=method)
     if machine_rank:
@@ -78,12 +79,12 @@ def train(
     with space.store() as store:
         annotate = in_force(store, space.annotate)
         settle(store, annotate)
-        plan = planning.plan_training(store, space.root, config, run_id=uuid4().hex, now=utc_now())
+        plan = plan_training(store, space.root, config, run_id=uuid4().hex, now=utc_now())
         if dry_run:
             _say_plan(plan)
             return
         flip_rate = None
-        if planning.measures_flips(config):
+        if measures_flips(config):
             flip_rate = agreement_report(store, annotate).flip_rate.value
         if check:
             found = _checked(store, space.root, config, plan, flip_rate=flip_rate)
@@ -158,8 +159,8 @@ def _checked(
     """Every check; those that need the model only where no other is red."""
     from train.check import model_checks
     from train.dry_step import dry_step
+    from train.gather import gather
     from train.launch import look_launched
-    from train.plan import gather
     from train.preflight import Light
     from train.prepare import prepare
     from train.trouble import told_plainly

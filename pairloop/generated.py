@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from generate.plan import Plan, Wanted
+from generate.plan import Plan
 from generate.recording import Generated
 from pairloop.report import counted, table
-from storage.responses import answers_by_temperature
-from storage.store import Store
+from storage.responses import TemperatureRow
 
 
 def say_plan(plan: Plan, *, as_json: bool) -> None:
@@ -44,11 +43,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def say_generated(
-    store: Store, result: Generated, wanted: Sequence[Wanted], *, as_json: bool
-) -> None:
+def say_generated(result: Generated, rows: Sequence[TemperatureRow], *, as_json: bool) -> None:
     """Print the answers by temperature and what was left out."""
-    rows = answers_by_temperature(store, [w.response_id for w in wanted])
     if as_json:
         print(
             json.dumps(

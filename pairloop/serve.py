@@ -27,6 +27,7 @@ from storage.errors import ConfigurationError, InputError, StoreError
 from storage.judgments import labelers
 from storage.records import LabelerKind, Role
 from storage.store import Store
+from train.config import RLHF
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def serve(
             names.append(FIRST_ADMIN)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
-        runner = RoundRunner(space.root)
+        runner = RoundRunner(space.root, learns_from_scores=space.train.method in RLHF)
         app = create_app(
             desk=Desk(store, config, on_settled=hooks.pair_settled if hooks else None),
             store=store,

@@ -26,6 +26,19 @@ def pairs_of_round(store: Store, number: int, *, purpose: Purpose) -> list[Pair]
     return store.read(Pair, "pairs_of_round", round=number, purpose=purpose.value)
 
 
+def pairs_of_prompts(store: Store, prompt_ids: Collection[str], *, purpose: Purpose) -> list[Pair]:
+    """The pairs of answers to these prompts that were formed for one purpose."""
+    return store.read(
+        Pair, "pairs_of_prompts", prompt_ids=sorted(prompt_ids), purpose=purpose.value
+    )
+
+
+def number_of_pairs(store: Store, number: int, *, purpose: Purpose) -> int:
+    """How many pairs one round has for one purpose."""
+    found = store.query("pairs_of_round_count", round=number, purpose=purpose.value)
+    return int(str(found[0]["n"]))
+
+
 def pair_rows(store: Store) -> int:
     """Number of pair rows: a cheap way to see that some were added."""
     return int(str(store.query("pair_count")[0]["n"]))

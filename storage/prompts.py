@@ -1,10 +1,12 @@
 """Reading prompts."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from storage.records import Message, Prompt
+from storage.records import Message, Prompt, Split
 from storage.store import Store
+
+PORTION = 1024
 
 
 def normalised(messages: Sequence[Message]) -> str:
@@ -21,6 +23,19 @@ def prompts(store: Store) -> list[Prompt]:
 def prompt_ids(store: Store) -> set[str]:
     """Ids of the prompts already stored."""
     return {str(row["id"]) for row in store.query("prompt_ids")}
+
+
+def prompt_ids_of(store: Store, *splits: Split) -> list[str]:
+    """Ids of the prompts of these splits, oldest first."""
+    found = store.table("prompt_ids_of_splits", splits=[split.value for split in splits])
+    ids: list[str] = found["id"].to_pylist()
+    return ids
+
+
+def portions(prompt_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The same ids, as many at a time as their prompts and answers may take memory."""
+    for start in range(0, len(prompt_ids), PORTION):
+        yield prompt_ids[start : start + PORTION]
 
 
 def prompts_by_id(store: Store, ids: Sequence[str]) -> dict[str, Prompt]:

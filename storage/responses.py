@@ -27,14 +27,21 @@ def responses_of(store: Store, policy_id: str) -> list[Response]:
     return store.read(Response, "responses_of_policy", policy_id=policy_id)
 
 
-def answers_of(store: Store, policy_id: str) -> list[Response]:
-    """The same as what people may read: without token ids and log-probabilities, in less memory."""
-    return store.read(Response, "answers_of_policy", policy_id=policy_id)
+def answers_to(store: Store, policy_id: str, prompt_ids: Sequence[str]) -> list[Response]:
+    """What a policy answered to these prompts, as people may read it: without token ids and
+    log-probabilities.
+    """
+    return store.read(
+        Response, "answers_to_prompts", policy_id=policy_id, prompt_ids=list(prompt_ids)
+    )
 
 
-def response_ids_of(store: Store, policy_id: str) -> set[str]:
-    """Ids of what is already sampled from a policy."""
-    return {str(r["id"]) for r in store.query("response_ids_of_policy", policy_id=policy_id)}
+def response_ids_to(store: Store, policy_ids: Sequence[str], prompt_ids: Sequence[str]) -> set[str]:
+    """Ids of what is already sampled from these policies of the answers to these prompts."""
+    found = store.table(
+        "response_ids_to_prompts", policy_ids=list(policy_ids), prompt_ids=list(prompt_ids)
+    )
+    return set(found["id"].to_pylist())
 
 
 def responses_by_id(store: Store, ids: Sequence[str]) -> dict[str, Response]:

@@ -36,7 +36,7 @@ POST /api/people/{name:path}/role  POST /api/people/{name:path}/reset
 GET /api/people/{name:path}/tokens
 GET /api/invitations  POST /api/invitations  DELETE /api/invitations/{invitation}
 GET /api/rounds  POST /api/rounds/generate  POST /api/rounds/train  POST /api/rounds/evaluate
-POST /api/rounds/check  GET /api/rounds/check  POST /api/rounds/stop
+POST /api/rounds/reward  POST /api/rounds/check  GET /api/rounds/check  POST /api/rounds/stop
 GET /api/rounds/{number}/verdict  POST /api/rounds/{number}/adjudicate
 GET /api/rounds/{number}/report
 """

@@ -209,6 +209,12 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _of_the_method(self) -> "TrainConfig":
+        if self.launch and self.method in RLHF:
+            raise ValueError(
+                f'method = "{self.method.value}" trains in one process: the answers that it writes '
+                "itself are generated, scored and checked there. Take launch out: a larger "
+                "batch_size fits on one GPU with a lower device_batch_size"
+            )
         fields = type(self).model_fields
         for name in sorted(self.model_fields_set & _ONLY.keys()):
             if self.method not in _ONLY[name] and getattr(self, name) != fields[name].default:

@@ -26,8 +26,8 @@ from storage.runs import RunLog
 from storage.store import Store
 from train.cards import policy_card
 from train.export_folder import new_folder, refuse_foreign
+from train.gather import weights_of
 from train.gguf import write_gguf
-from train.plan import weights_of
 from train.weights import Weights, open_policy
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ from train.cards import loss_plot, model_card
 from train.check import model_checks
 from train.config import Loss, Method, TrainConfig, Tuning
 from train.examples import Single
-from train.plan import Gathered, Plan, gather, plan_training, refuse_red
+from train.gather import Gathered, gather, refuse_red
+from train.plan import Plan, plan_training
 from train.preflight import Check
 from train.reference import Reference
 from train.report_html import Findings, report_html

@@ -19,6 +19,30 @@ select count(*) as n
 from pair_rows
 where purpose <> 'repeat';
 
+-- name: pairs_of_prompts
+-- The pairs formed for one purpose of answers to these prompts.
+select
+    id,
+    prompt_id,
+    "first",
+    "second",
+    purpose,
+    strategy,
+    round,
+    created_at
+from pair_rows
+where purpose = $purpose
+    and prompt_id in (select unnest($prompt_ids))
+qualify row_number() over (partition by id order by created_at) = 1
+order by created_at, id;
+
+-- name: pairs_of_round_count
+-- How many pairs one round has for one purpose.
+select count(distinct id) as n
+from pair_rows
+where round = $round
+    and purpose = $purpose;
+
 -- name: pairs_of_round
 -- The pairs formed in one round for one purpose.
 select

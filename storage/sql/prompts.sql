@@ -15,6 +15,13 @@ order by created_at, id;
 select distinct id
 from prompt_rows;
 
+-- name: prompt_ids_of_splits
+-- The prompts of these splits, oldest first.
+select id
+from prompts
+where split in (select unnest($splits))
+order by created_at, id;
+
 -- name: prompts_by_ids
 -- The prompts with these ids.
 select

@@ -27,8 +27,9 @@ from responses
 where policy_id = $policy_id
 order by prompt_id, temperature, sample_index, id;
 
--- name: answers_of_policy
--- The same without their tokens and log-probabilities, which are nearly all of a row.
+-- name: answers_to_prompts
+-- One policy's responses to these prompts, without tokens and log-probabilities, which are nearly all
+-- of a row.
 select
     id,
     prompt_id,
@@ -41,9 +42,9 @@ select
     finish_reason,
     temperature,
     top_p,
-    top_k,
-    min_p,
-    stop,
+    coalesce(top_k, 0) as top_k,
+    coalesce(min_p, 0) as min_p,
+    coalesce(stop, []) as stop,
     max_tokens,
     seed,
     sample_index,
@@ -52,15 +53,18 @@ select
     policy_hash,
     run_id,
     created_at
-from responses
+from response_rows
 where policy_id = $policy_id
+    and prompt_id in (select unnest($prompt_ids))
+qualify row_number() over (partition by id order by created_at) = 1
 order by prompt_id, temperature, sample_index, id;
 
--- name: response_ids_of_policy
--- What is already sampled from one policy.
+-- name: response_ids_to_prompts
+-- What is already sampled from these policies of the answers to these prompts.
 select distinct id
 from response_rows
-where policy_id = $policy_id;
+where policy_id in (select unnest($policy_ids))
+    and prompt_id in (select unnest($prompt_ids));
 
 -- name: responses_by_ids
 -- The responses with these ids.

@@ -1,6 +1,7 @@
 """Every handler of the admin pages asks who is there; and what the tabs do, without a browser."""
 
 import inspect
+import sys
 from dataclasses import replace
 
 import gradio as gr
@@ -26,6 +27,8 @@ from storage import team
 from storage.activity import activities_page, activity_kinds
 from storage.queue_pages import gold_rows, pair_by_id, pair_story, queue_page
 from storage.records import LabelerKind, Role
+from storage.run_records import RunKind, RunStatus
+from storage.runs import RunLog
 from storage.team_records import GoldUse
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -354,3 +357,29 @@ def test_the_settings_in_force_are_read_at_each_use(own):
     )
     assert admin.now == own.config
     assert attempt(lambda: "") == ""
+
+
+def test_where_the_next_policy_learns_from_scores_a_reward_model_comes_first(own):
+    """grpo and rloo have nothing to learn from before one was trained, and the page says so."""
+    plain = build_admin_page(own.store, own.config, RoundRunner(own.folder), own.desk, Retrain())
+    assert call(plain, "show", tab="admin_rounds")[1] == ""
+    assert not named(plain, "Train reward model").visible
+
+    runner = RoundRunner(
+        own.folder, program=[sys.executable, "-c", "pass"], learns_from_scores=True
+    )
+    page = build_admin_page(own.store, own.config, runner, own.desk, Retrain())
+    assert named(page, "Train reward model").visible
+    assert "Train a reward model first" in call(page, "show", tab="admin_rounds")[1]
+    message, _ = call(page, "press_reward")
+    assert "pairloop train --method reward" in message
+
+    run = RunLog(own.store, RunKind.TRAIN, number=1, config={"method": "reward"})
+    run.event("kept", progress=1.0, status=RunStatus.DONE)
+    assert "the reward model of round 0's pairs" in call(page, "show", tab="admin_rounds")[1]
+
+
+def named(blocks, words):
+    """The button that says so."""
+    (button,) = [b for b in blocks.blocks.values() if getattr(b, "value", None) == words]
+    return button

@@ -156,7 +156,7 @@ def test_every_route_lets_in_those_it_is_for_and_nobody_else(live, who):
 
 
 @pytest.mark.parametrize("who", [w for w in WHO if w not in ("admin", "admin's token")])
-@pytest.mark.parametrize("verb", ["generate", "train", "evaluate", "check", "stop"])
+@pytest.mark.parametrize("verb", ["generate", "reward", "train", "evaluate", "check", "stop"])
 def test_only_admins_start_and_stop_runs(live, who, verb):
     answer = live.ask(who, "POST", f"/api/rounds/{verb}", json={})
     assert refused(answer)

@@ -374,8 +374,7 @@ def test_answers_of_text_only_are_stored_as_such_and_only_the_failed_ones_asked_
 
 def test_many_failures_are_counted_and_the_first_are_named():
     asked = requests(9)
-    failed = {r.key: "HTTP 400: no" for r in asked}
-    text = openai_engine._failures(failed, asked, "h")
+    text = openai_engine._failures([(r, "HTTP 400: no") for r in asked], len(asked), "h")
     assert "9 of 9 requests (9 HTTP 400), on 9 prompts" in text
     assert text.count("'Question") == 5
     assert "and 4 more" in text

@@ -171,11 +171,14 @@ def test_a_policy_that_loops_or_refuses_is_compared_all_the_same(store):
     ids = {r.id for r in answers(PROMPTS[0], SFT)[:3]} | {
         r.id for r in answers(PROMPTS[0], NEXT, bad)
     }
-    made = form_comparisons(store, NEXT, SFT, config(), response_ids=ids)
+    made = form_comparisons(store, NEXT, SFT, config(), [PROMPTS[0].id], response_ids=ids)
     assert made.new_pairs == made.all_pairs == 2
     assert made.drops == {Drop.EMPTY: 1}
     assert {p.purpose for p in pairs(store)} == {Purpose.EVALUATION}
-    assert form_comparisons(store, NEXT, SFT, config(), response_ids=ids).new_pairs == 0
+    assert (
+        form_comparisons(store, NEXT, SFT, config(), [PROMPTS[0].id], response_ids=ids).new_pairs
+        == 0
+    )
 
 
 def test_judged_scores_count_wins_and_half_ties():

@@ -16,6 +16,7 @@ from storage.records import FinishReason, Purpose, Response
 
 POLICY, OTHER = make_policy(), make_policy(1, parent=make_policy())
 PROMPTS = [make_prompt(f"Question {i}") for i in range(4)]
+PROMPT_IDS = [p.id for p in PROMPTS]
 FILTERS = Filters(near_duplicate=0.9)
 TEA = "tea is a drink made from leaves and hot water which many people like very much"
 
@@ -154,19 +155,19 @@ def test_policies_that_answer_alike_are_not_compared_and_that_is_counted():
 def test_every_wanted_answer_has_a_seed_and_an_id_of_its_own():
     """vLLM gives alike answers to one seed at two temperatures."""
     config = GenerateConfig(model="m", samples_per_temperature=3, temperatures=(0.7, 1.0))
-    wanted = plan(PROMPTS, POLICY, config)
-    assert len(wanted) == len(PROMPTS) * 2 * 3
+    wanted = plan(PROMPT_IDS, [POLICY], config)
+    assert len(wanted) == len(PROMPT_IDS) * 2 * 3
     assert len({w.response_id for w in wanted}) == len(wanted)
     assert len({w.sampling.seed for w in wanted}) == len(wanted)
     assert all(0 <= w.sampling.seed < 2**31 for w in wanted)
-    assert wanted == plan(PROMPTS, POLICY, config)
+    assert wanted == plan(PROMPT_IDS, [POLICY], config)
 
 
 def test_asking_for_more_samples_keeps_those_already_there():
-    few = plan(PROMPTS, POLICY, GenerateConfig(model="m", samples_per_temperature=1))
-    many = plan(PROMPTS, POLICY, GenerateConfig(model="m", samples_per_temperature=2))
+    few = plan(PROMPT_IDS, [POLICY], GenerateConfig(model="m", samples_per_temperature=1))
+    many = plan(PROMPT_IDS, [POLICY], GenerateConfig(model="m", samples_per_temperature=2))
     assert {w.response_id for w in few} < {w.response_id for w in many}
-    other = plan(PROMPTS, POLICY, GenerateConfig(model="m", samples_per_temperature=1, seed=1))
+    other = plan(PROMPT_IDS, [POLICY], GenerateConfig(model="m", samples_per_temperature=1, seed=1))
     assert not {w.response_id for w in few} & {w.response_id for w in other}
 
 

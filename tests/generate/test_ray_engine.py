@@ -12,7 +12,7 @@ from generate.config import EngineName, GenerateConfig
 from generate.sampling import sample_missing
 from storage.errors import ConfigurationError, ModelError
 from storage.policies import find_policy
-from storage.responses import responses_of
+from storage.responses import response_ids_to, responses_of
 
 
 def config_for(model: str, **changes) -> GenerateConfig:
@@ -60,12 +60,17 @@ def test_what_a_killed_engine_had_left_is_sampled_elsewhere_and_nothing_twice(
     with open_store(tmp_path) as store:
         store.append([make_prompt(f"What is {t}?") for t in ("tea", "bread", "rain", "chess")])
         policy = stage.current_policy(store, config)
-        wanted = stage.wanted_answers(store, policy, config)
+        chosen = stage.prompts_to_answer(store)
         result = sample_missing(
-            store, tmp_path, config, wanted, open_engine=lambda: Watched(config, adapters=[])
+            store,
+            tmp_path,
+            config,
+            chosen,
+            [policy],
+            open_engine=lambda: Watched(config, adapters=[]),
         )
         answers = responses_of(store, find_policy(store, "sft").id)
-        raw = store.query("response_ids_of_policy", policy_id=policy.id)
+        raw = response_ids_to(store, [policy.id], chosen)
 
     assert len(killed) == 1
     assert result.sampled == len(raw) == len(answers) == len({a.id for a in answers}) == 128

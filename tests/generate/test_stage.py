@@ -16,14 +16,15 @@ from factories import make_policy, make_prompt, make_response, open_store
 from generate import stage
 from generate.chat import load_tokenizer
 from generate.config import EngineName, GenerateConfig
-from generate.plan import plan, seed_of
+from generate.pair_stage import form_training_pairs
+from generate.plan import seed_of
 from generate.sampler import Request, Sample
 from generate.sampling import sample_missing
 from generate.weights import policy_hash
 from storage.errors import ConfigurationError, ModelError, NotReadyError
 from storage.pairs import pairs_of_round
 from storage.policies import find_policy, policies
-from storage.prompts import prompts
+from storage.prompts import prompt_ids_of
 from storage.records import FinishReason, Message, Purpose, Split
 from storage.responses import answers_by_temperature, responses_of
 from storage.run_records import RunStatus
@@ -80,9 +81,12 @@ class Scripted:
             )
 
 
-def sample_with(engine: Scripted, store, folder: Path, config: GenerateConfig):
-    wanted = plan(prompts(store), stage.current_policy(store, config), config)
-    return sample_missing(store, folder, config, wanted, open_engine=lambda: engine)
+def sample_with(engine: Scripted, store, folder: Path, config: GenerateConfig, **how):
+    policy = stage.current_policy(store, config)
+    chosen = stage.prompts_to_answer(store)
+    return sample_missing(
+        store, folder, config, chosen, [policy], open_engine=lambda: engine, **how
+    )
 
 
 def test_the_real_engine_answers_each_prompt_and_pairs_are_formed(tmp_path, micro_model):
@@ -189,17 +193,39 @@ def test_prompts_longer_than_the_context_are_left_out_and_named_or_refused(
     with open_store(tmp_path) as store:
         store.append([long])
         policy = stage.current_policy(store, config)
-        wanted = plan(prompts(store), policy, config)
+        chosen = stage.prompts_to_answer(store)
         engine = partial(Scripted, micro_model)
 
         with pytest.raises(ModelError, match=r"1 prompt\(s\) are longer than the 448 tokens"):
-            sample_missing(store, tmp_path, config, wanted, open_engine=engine, strict=True)
+            sample_missing(
+                store, tmp_path, config, chosen, [policy], open_engine=engine, strict=True
+            )
         assert responses_of(store, policy.id) == []
 
-        result = sample_missing(store, tmp_path, config, wanted, open_engine=engine)
+        result = sample_missing(store, tmp_path, config, chosen, [policy], open_engine=engine)
         assert result.sampled == 4
         assert result.left_out == {"too_long": 1}
         assert f"{long.messages[0].content[:60]!r}" in caplog.text
+
+
+def test_prompts_are_answered_the_same_however_many_are_looked_up_at_a_time(
+    tmp_path, micro_model, monkeypatch
+):
+    found = []
+    for portion in (1024, 3):
+        monkeypatch.setattr("storage.prompts.PORTION", portion)
+        folder = tmp_path / str(portion)
+        folder.mkdir()
+        add_prompts(folder, 8)
+        with open_store(folder) as store:
+            engine, config = Scripted(micro_model), config_for(micro_model, near_duplicate=1.0)
+            result = sample_with(engine, store, folder, config)
+            made = form_training_pairs(store, result.policy, config)
+            again = form_training_pairs(store, result.policy, config)
+            pairs = {p.id for p in pairs_of_round(store, 0, purpose=Purpose.TRAIN)}
+        assert (made.new_pairs, again.new_pairs, again.all_pairs) == (8, 0, 8)
+        found.append((sorted(engine.asked), pairs))
+    assert found[0] == found[1]
 
 
 def test_another_sft_model_in_a_workspace_with_rounds_is_refused(tmp_path, micro_model):
@@ -254,10 +280,12 @@ def test_two_policies_answers_go_through_one_engine_side_by_side(tmp_path, micro
         sft = stage.current_policy(store, config)
         tuned = make_policy(1, parent=sft, base_model=micro_model)
         store.append([tuned])
-        wanted = [w for p in prompts(store) for one in (tuned, sft) for w in plan([p], one, config)]
+        chosen = prompt_ids_of(store, Split.TEST)
         engine = Scripted(micro_model)
 
-        result = sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine)
+        result = sample_missing(
+            store, tmp_path, config, chosen, [tuned, sft], open_engine=lambda: engine
+        )
 
         assert result.sampled == 8
         assert (
@@ -287,14 +315,13 @@ def test_a_prompt_the_template_refuses_is_left_out_and_named(tmp_path, micro_mod
             "{% if messages[0]['content'] == 'Refused words' %}"
             "{{ raise_exception('no such words') }}{% endif %}{{ messages[0]['content'] }}"
         )
-        wanted = plan(prompts(store), stage.current_policy(store, config), config)
 
-        result = sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine)
+        result = sample_with(engine, store, tmp_path, config)
 
         assert result.left_out == {"refused_by_template": 1}
         assert "no such words: 'Refused words'" in caplog.text
         with pytest.raises(ModelError, match=r"refuses 1 prompt\(s\)"):
-            sample_missing(store, tmp_path, config, wanted, open_engine=lambda: engine, strict=True)
+            sample_with(engine, store, tmp_path, config, strict=True)
 
 
 def test_a_plan_counts_what_is_left_at_the_measured_length_and_speed_and_writes_nothing(

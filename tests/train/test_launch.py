@@ -23,10 +23,11 @@ from train.config import SHIPPED, Launch, Method, TrainConfig
 from train.dry_step import DryStep
 from train.examples import Example, Single
 from train.fit import Trained, fit
+from train.gather import gather
 from train.job_files import read_job, read_trained, write_job, write_trained
 from train.launch import CONFIGS, NOTE, _why, config_file, fit_launched, join
 from train.order import Order
-from train.plan import gather, plan_training
+from train.plan import plan_training
 from train.prepare import Job
 from train.reference import Reference, Source
 from train.rewards import Reward

@@ -28,8 +28,9 @@ from storage.tallies import Remark
 from train.config import BothBad, Method, Ties, TrainConfig
 from train.examples import Example, Single
 from train.fit import fit
+from train.gather import gather
 from train.judgments_used import edits_of, margins_of
-from train.plan import gather, plan_training
+from train.plan import plan_training
 from train.stage import train
 from train.trl_methods import kto_answers, kto_weights
 
@@ -154,6 +155,7 @@ def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, micro_model, ex
         ({"method": "orpo", "pair_weights": False}, "pair_weights is not used by method"),
         ({"method": "sft", "temperature": 0.7}, 'only by "grpo" or "rloo"'),
         ({"method": "grpo", "edits": True}, "edits is not used by method"),
+        ({"method": "grpo", "launch": {}}, 'method = "grpo" trains in one process'),
         ({"method": "grpo", "batch_size": 12}, "cannot be divided into groups of num_generations"),
         ({"method": "rloo", "num_generations": 1}, "greater than or equal to 2"),
         ({"method": "kto", "device_batch_size": 1}, "set device_batch_size and batch_size to 2"),

@@ -12,7 +12,7 @@ from storage.records import FinishReason, Split, Tier, Triplet
 from train.check import CHECKS, data_checks
 from train.config import Loss, TrainConfig, Tuning
 from train.examples import answer_ids, examples_of, prompt_ids_of
-from train.plan import refuse_red
+from train.gather import refuse_red
 from train.preflight import Data, Light
 from train.rows import Texts
 

@@ -19,7 +19,8 @@ from train.config import Method, TrainConfig, settings_of
 from train.dry_step import dry_step
 from train.examples import Example
 from train.fit import fit
-from train.plan import gather, plan_training
+from train.gather import gather
+from train.plan import plan_training
 from train.preflight import Light
 from train.prepare import Job, prepare
 from train.reward_model import RewardModel, check_of, newest_reward_model, refuse_other_tokens

@@ -16,7 +16,8 @@ from storage.errors import ModelError
 from train.checks_adapter import adapter
 from train.config import Launch, TrainConfig, Tuning
 from train.fit import fit, last_checkpoint
-from train.plan import gather, plan_training
+from train.gather import gather
+from train.plan import plan_training
 from train.preflight import Light
 from train.trouble import is_full, is_out_of_memory, remedies, told_plainly
 from train.weights import Weights, open_model

@@ -17,8 +17,9 @@ from train.config import EVEN, Loss, Method, Ties, TrainConfig
 from train.dry_step import dry_step
 from train.exact_trainer import dataset_of
 from train.examples import Example
+from train.gather import gather
 from train.losses import pair_losses
-from train.plan import gather, plan_training
+from train.plan import plan_training
 from train.prepare import Prepared, prepare
 from train.reference import Reference
 from train.stage import train
