@@ -19,15 +19,19 @@ from storage import adjudications as adjudicating
 from storage import team
 from storage.adjudication_records import CaseRequest
 from storage.errors import InputError
+from storage.policies import policies
 from storage.queue_pages import pair_by_id
 from storage.store import Store, utc_now
+from storage.summaries import evaluation_outcomes
+from storage.win_rate import WinRate, win_rate
 
 SHOWN = 20
+MIN_COMPARED = 20  # prompts from which people's comparisons decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundVerdict:
-    """promote: None where the held-out pairs are too few to tell."""
+    """promote: None where nothing seen so far can tell."""
 
     promote: bool | None
     reason: str
@@ -73,6 +77,32 @@ def round_verdict(workspace: Path, number: int) -> RoundVerdict | None:
         return RoundVerdict(promote=verdict["promote"], reason=str(verdict["reason"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def standing_verdict(workspace: Path, number: int, rate: WinRate) -> RoundVerdict | None:
+    """What is known by now: people's blind comparisons with SFT where they tell, else the report.
+
+    rate: of the round's policy against SFT.
+    """
+    if rate.prompts >= MIN_COMPARED and (rate.low > 0.5 or rate.high < 0.5):
+        better = rate.low > 0.5
+        reason = (
+            f"people prefer {'it' if better else 'SFT'} in blind comparisons on "
+            f"{rate.prompts:,} held-out prompts"
+        )
+        return RoundVerdict(promote=better, reason=reason)
+    return round_verdict(workspace, number)
+
+
+def verdict_now(store: Store, workspace: Path, number: int) -> RoundVerdict | None:
+    """The standing verdict on a round's policy; None where there is none."""
+    with store.connected():
+        known = {policy.round: policy.id for policy in policies(store)}
+        outcomes = evaluation_outcomes(store)
+    if number < 1 or number not in known:
+        return None
+    rate = win_rate(outcomes, policy=known[number], against=known[0])
+    return standing_verdict(workspace, number, rate)
 
 
 def round_report(workspace: Path, number: int) -> str:

@@ -13,7 +13,7 @@ from annotate.config import AnnotateConfig, Retrain
 from annotate.overview import curves, run_of_child
 from annotate.retrain import rule_words
 from annotate.retrain_facts import look
-from annotate.round_files import Doubt, RoundVerdict, doubts, round_folder, round_verdict
+from annotate.round_files import Doubt, RoundVerdict, doubts, round_folder, standing_verdict
 from annotate.rounds import TRAINING, ChildState, RoundRunner, command_of
 from storage import adjudications as adjudicating
 from storage.policies import policies
@@ -173,12 +173,13 @@ def policies_html(store: Store, workspace: Path) -> str:
             else "no answers yet"
         )
         trained = f"{summary.triplets:,} triplets" if summary and summary.triplets else "not yet"
-        verdict = round_verdict(workspace, policy.round) if policy.round > 0 else None
+        rate = win_rate(outcomes, policy=policy.id, against=known[0].id)
+        verdict = standing_verdict(workspace, policy.round, rate) if policy.round > 0 else None
         rows.append(
             [
                 f"round {policy.round}",
                 policy.method,
-                _won(win_rate(outcomes, policy=policy.id, against=known[0].id)),
+                _won(rate),
                 _verdict(verdict),
                 _report_link(workspace, policy.round),
                 done,

@@ -13,7 +13,7 @@ from annotate.config import AnnotateConfig, Retrain
 from annotate.overview import run_list
 from annotate.retrain import rule_words
 from annotate.retrain_facts import look
-from annotate.round_files import doubts, round_report, round_verdict, send_to_adjudication
+from annotate.round_files import doubts, round_report, send_to_adjudication, verdict_now
 from annotate.rounds import RoundRunner, start_run, stop_run
 from storage.errors import InputError
 from storage.store import Store
@@ -82,8 +82,11 @@ def rounds_router(
 
     @router.get("/api/rounds/{number}/verdict")
     def verdict(_admin: Admin, number: _Round) -> dict[str, Any]:
-        """Whether the policy is worth going on with, and the labels it contradicts most."""
-        found = round_verdict(workspace, number)
+        """Whether the policy is worth going on with, and the labels it contradicts most.
+
+        People's blind comparisons with SFT decide once they can tell; before, the held-out pairs.
+        """
+        found = verdict_now(store, workspace, number)
         if found is None:
             raise HTTPException(404, f"Round {number} has no verdict.")
         return asdict(found) | {"doubted": [asdict(d) for d in doubts(workspace, number)]}

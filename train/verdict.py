@@ -60,10 +60,16 @@ def verdict_of(
         f"it agrees with people on {found.accuracy:.1%} of {found.pairs} held-out pairs "
         f"({found.low:.1%} to {found.high:.1%})"
     )
-    if found.low <= 0.5:
-        return Verdict(promote=False, reason=f"{numbers}, which does not exclude chance")
+    if found.high < 0.5:
+        return Verdict(promote=False, reason=f"{numbers}, which is worse than chance")
     if "displacement" in warnings:
         return Verdict(promote=False, reason=f"{numbers}, but {warnings['displacement']}")
+    if found.low <= 0.5:
+        return Verdict(
+            promote=None,
+            reason=f"{numbers}, which does not exclude chance; compare it with SFT: "
+            "pairloop evaluate",
+        )
     return Verdict(promote=True, reason=f"{numbers}; compare it with SFT: pairloop evaluate")
 
 

@@ -12,14 +12,20 @@ from annotate.adjudication import Kind
 from annotate.bench import Bench
 from annotate.check_result import last_check
 from annotate.consensus import settle
-from annotate.round_files import doubts, round_verdict, send_to_adjudication, sent_words
+from annotate.round_files import (
+    doubts,
+    round_verdict,
+    send_to_adjudication,
+    sent_words,
+    standing_verdict,
+)
 from annotate.rounds_html import check_html, doubts_html, policies_html, warnings_html
 from storage import team
 from storage.records import Purpose, Role, Verdict
 from storage.run_records import RunEvent, RunStatus
 from storage.store import utc_now
 from storage.summaries import evaluation_outcomes
-from storage.win_rate import win_rate
+from storage.win_rate import WinRate, win_rate
 
 
 @pytest.fixture
@@ -127,6 +133,25 @@ def test_a_policy_has_its_win_rate_against_sft_and_ties_count_half(round_one):
     assert (rate.wins, rate.ties, rate.losses) == (3, 1, 0)
     assert "<b>88%</b>" in shown
     assert f"{rate.low:.0%} to {rate.high:.0%}, of 4 judged" in shown
+
+
+@pytest.mark.parametrize(
+    ("prompts", "low", "high", "word"),
+    [
+        (20, 0.55, 0.8, "Promote"),
+        (20, 0.2, 0.45, "Do not promote"),
+        (20, 0.4, 0.6, "Cannot tell yet"),
+        (19, 0.55, 0.8, "Cannot tell yet"),
+    ],
+)
+def test_people_decide_once_their_comparisons_tell(own, prompts, low, high, word):
+    trained(own.folder, [], promote=None)
+    rate = WinRate(
+        wins=1, ties=0, losses=0, prompts=prompts, value=(low + high) / 2, low=low, high=high
+    )
+    found = standing_verdict(own.folder, 1, rate)
+    assert found.word == word
+    assert ("people prefer" in found.reason) == (word != "Cannot tell yet")
 
 
 def test_verdicts_and_warnings_are_shown_as_text(round_one):

@@ -18,11 +18,18 @@ def test_a_policy_that_agrees_with_people_is_promoted_with_its_numbers():
     assert "80.0% of 100 held-out pairs (71.1% to 86.7%)" in found.reason
 
 
-def test_one_that_might_be_chance_is_not():
+def test_one_that_might_be_chance_is_left_open():
     found = verdict_of(rewards(55, 45), {})
 
-    assert found.promote is False
+    assert found.promote is None
     assert "does not exclude chance" in found.reason
+
+
+def test_one_that_contradicts_people_is_not():
+    found = verdict_of(rewards(35, 65), {})
+
+    assert found.promote is False
+    assert "worse than chance" in found.reason
 
 
 def test_one_that_makes_chosen_answers_less_likely_is_not():
