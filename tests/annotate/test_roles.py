@@ -21,6 +21,7 @@ from annotate.tokens import create_token
 from annotate.web_session import Gate, Sessions
 from storage.records import Role
 
+STARTS = ("generate", "reward", "train", "evaluate", "check")
 WHO = [
     "nobody",
     "labeler",
@@ -135,7 +136,7 @@ def test_every_route_lets_in_those_it_is_for_and_nobody_else(live, who):
     """No body is sent where one is wanted, so that whoever may gets 422 and nothing changes."""
     wrong = []
     for method, path, access in routes(live.server.app):
-        runs = [f"/api/rounds/{verb}" for verb in ("generate", "train", "evaluate", "check")]
+        runs = [f"/api/rounds/{verb}" for verb in STARTS]
         if path in ("/logout", *(runs if method == "POST" else ())):
             continue  # these need no body: below
         answer = live.ask(who, method, filled(path))
@@ -156,7 +157,7 @@ def test_every_route_lets_in_those_it_is_for_and_nobody_else(live, who):
 
 
 @pytest.mark.parametrize("who", [w for w in WHO if w not in ("admin", "admin's token")])
-@pytest.mark.parametrize("verb", ["generate", "reward", "train", "evaluate", "check", "stop"])
+@pytest.mark.parametrize("verb", [*STARTS, "stop"])
 def test_only_admins_start_and_stop_runs(live, who, verb):
     answer = live.ask(who, "POST", f"/api/rounds/{verb}", json={})
     assert refused(answer)
