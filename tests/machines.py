@@ -2,12 +2,17 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NETWORK = "10.213"  # only inside this computer: every address is one end of a virtual cable
+# Only inside this computer: every address is one end of a virtual cable. Tests of two checkouts at once
+# have cables of their own.
+NETWORK = f"10.{200 + os.getpid() % 50}"
 
 
 class Machine:
@@ -74,6 +79,30 @@ class Machine:
             process.kill()
             process.communicate()
         _did("ip", "netns", "del", self.name)  # takes the cable with it
+
+
+@contextmanager
+def machines(count: int) -> Iterator[list[Machine]]:
+    """So many machines, which are gone afterwards, whatever happens in between."""
+    _clear_away()
+    made: list[Machine] = []
+    try:
+        for number in range(count):
+            made.append(Machine(number))
+        yield made
+    finally:
+        for machine in made:
+            machine.end()
+
+
+def _clear_away() -> None:
+    """End the networks of tests that were killed: their routes would lead nowhere."""
+    if shutil.which("ip") is None:
+        return
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
+    for name, pid in re.findall(r"^(pairloop(\d+)m\d+)", listed.stdout, re.MULTILINE):
+        if not Path(f"/proc/{pid}").exists():
+            _did("ip", "netns", "del", name)
 
 
 def address_of(server: subprocess.Popen) -> str:

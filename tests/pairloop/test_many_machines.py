@@ -13,7 +13,7 @@ import httpx
 import pytest
 from browsing import Page
 from factories import fill_store
-from machines import NETWORK, Machine, address_of
+from machines import NETWORK, Machine, address_of, machines
 from postgres import Lakes, postgres_server
 from web import decision, sign_in, wait_for
 
@@ -48,11 +48,13 @@ PAIRS = 20
 class Site:
     """The store, three workspaces that name it, two servers and nginx before them."""
 
-    def __init__(self, folder: Path, lakes: Lakes, micro_model: str) -> None:
+    def __init__(
+        self, folder: Path, lakes: Lakes, micro_model: str, machines: list[Machine]
+    ) -> None:
         self.address = lakes.new()
         self.store = Store(self.address, hold=True)
         self.filled = fill_store(self.store, pairs=PAIRS, labelers=PEOPLE, model=micro_model)
-        self.machines = [Machine(i) for i in range(3)]
+        self.machines = machines
         self.spaces = []
         for i, machine in enumerate(self.machines):
             here = str(self.address).replace("127.0.0.1", machine.outside)
@@ -103,13 +105,8 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, micro_model):
-    with postgres_server(networks=[f"{NETWORK}.0.0/16"]) as server:
-        made = Site(tmp_path_factory.mktemp("site"), Lakes(server), micro_model)
-        try:
-            yield made
-        finally:
-            for machine in made.machines:
-                machine.end()
+    with postgres_server(networks=[f"{NETWORK}.0.0/16"]) as server, machines(3) as apart:
+        yield Site(tmp_path_factory.mktemp("site"), Lakes(server), micro_model, apart)
 
 
 @pytest.fixture(scope="module")
