@@ -97,17 +97,19 @@ class VllmSampler:
 
         engine = self._llm.llm_engine
         window = WINDOW * int(engine.vllm_config.scheduler_config.max_num_seqs)
-        loras = {adapter: _lora_request(adapter) for adapter in (None, *self._adapters)}
+        loras: dict[Path | None, Any] = {}
         waiting = iter(requests)
         flying: dict[str, Request] = {}
         try:
             while True:
                 for request in islice(waiting, window - len(flying)):
-                    assert request.adapter in loras, "open the engine with every adapter"
+                    adapter = request.adapter
+                    if adapter not in loras:
+                        loras[adapter] = _lora_request(adapter)
+                        assert adapter in (None, *self._adapters), "open the engine with it"
                     prompt = tokens_input(list(request.prompt_ids))
                     params = _params(request.sampling)
-                    lora = loras[request.adapter]
-                    engine.add_request(request.key, prompt, params, lora_request=lora)
+                    engine.add_request(request.key, prompt, params, lora_request=loras[adapter])
                     flying[request.key] = request
                 if not flying:
                     return

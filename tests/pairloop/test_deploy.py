@@ -129,6 +129,11 @@ def write_certificate(folder: Path) -> None:
     )
 
 
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def nginx(folder: Path, behind: str):
     """The sample as it is but for ports, files and the server's address; gives https and http."""
@@ -166,7 +171,7 @@ def nginx(folder: Path, behind: str):
     assert "warn" not in checked.stderr
     child = subprocess.Popen(command)
     try:
-        wait_for((folder / "pid").exists)
+        wait_for(lambda: accepts(tls) and accepts(http))
         yield f"https://127.0.0.1:{tls}", f"http://127.0.0.1:{http}"
     finally:
         child.terminate()

@@ -202,7 +202,10 @@ def test_every_kind_of_record_comes_back_from_a_store_of_many_processes(request,
 OF_NOTHING = {
     **{
         key: ["nobody"]
-        for key in ["ids", "pair_ids", "adjudicated", "labelers", "purposes", "tags"]
+        for key in [
+            *["ids", "pair_ids", "policy_ids", "prompt_ids"],
+            *["adjudicated", "labelers", "purposes", "splits", "tags"],
+        ]
     },
     **dict.fromkeys(["after", "below", "count", "skip", "part", "max_tokens"], 0),
     **dict.fromkeys(["parts"], 10),
@@ -220,6 +223,7 @@ ABOUT_ALL = {
     "last_of_account",
     "mean_answer_tokens",
     "pairs_by_standing",
+    "pairs_of_round_count",
     "people_tallies",
     "tallies",
 }
