@@ -41,7 +41,7 @@ def first_step(first: DryStep) -> Check:
             fix="Train from the policy that sampled these answers.",
         )
     seen = f"loss {first.loss:.4f}"
-    seen += "" if first.margin is None else f" and margin {first.margin:.4f}"
-    seen += "".join(f", {name} {found:.4f}" for name, found, _ in first.others)
+    seen += "" if first.margin is None else f" and margin {first.margin:z.4f}"
+    seen += "".join(f", {name} {found:z.4f}" for name, found, _ in first.others)
     finding = f"{seen} before the first step, as should be"
     return Check(name="first step", light=Light.GREEN, count=0, finding=finding)
