@@ -23,12 +23,10 @@ from annotate.outcome import Outcome, Tally, adjudicated, alike
 from annotate.stats.consensus_model import probability_first
 from annotate.stats.votes import VERDICTS
 from storage import adjudications
-from storage import judgments as judging
 from storage.adjudication_records import Adjudication
 from storage.records import (
     IMPORTED_VOTES,
     Consensus,
-    LabelerKind,
     Pair,
     Purpose,
     Verdict,
@@ -289,8 +287,3 @@ def _chances(store: Store, model: LabelModel) -> dict[str, tuple[float, ...]]:
     votes, pairs, labelers = coded_votes(votes_of_people(store))
     found = map(tuple, model.posteriors(votes, labelers).tolist())
     return dict(zip(pairs, found, strict=True))
-
-
-def model_names(store: Store) -> set[str]:
-    """The labelers that are models."""
-    return {n for n, who in judging.labelers(store).items() if who.kind is LabelerKind.MODEL}

@@ -36,5 +36,4 @@ class JudgmentKeys:
         at = int(np.searchsorted(self._stored, mark))
         if at == len(self._stored) or self._stored[at] != mark:
             return None
-        stored = judging.judgment_of_key(self._store, key)
-        return (stored.labeler, stored.pair_id) if stored else None
+        return judging.owner_of_key(self._store, key)

@@ -83,10 +83,10 @@ def mark_of(key: str) -> int:
     return int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
-def judgment_of_key(store: Store, key: str) -> Judgment | None:
-    """The judgment that has this key."""
-    found = store.read(Judgment, "judgment_by_id", id=key)
-    return found[0] if found else None
+def owner_of_key(store: Store, key: str) -> tuple[str, str] | None:
+    """The labeler and the pair of the judgment that has this key."""
+    found = store.query("owner_of_key", id=key)
+    return (str(found[0]["labeler"]), str(found[0]["pair_id"])) if found else None
 
 
 def votes(store: Store, *, purposes: Sequence[Purpose]) -> pa.Table:

@@ -10,8 +10,6 @@ from storage.records import LabelerKind, Pair, Purpose, Side, Strength, Verdict
 from storage.store import Store
 from storage.team_records import GoldUse
 
-STATES = ("waiting", "begun", "tie_break", "settled", "no_majority")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:

@@ -115,27 +115,14 @@ select md5_number_lower(id) as mark
 from judgment_rows
 where rowid < $below;
 
--- name: judgment_by_id
--- The judgment with this key.
+-- name: owner_of_key
+-- Whose judgment has this key, and on which pair.
 select
-    j.id,
-    j.pair_id,
-    j.labeler,
-    j.presentation_id,
-    j.revision,
-    j.verdict,
-    j.strength,
-    j.withdrawn,
-    j.criteria,
-    j.rationale,
-    j.edited_text,
-    j.flags,
-    coalesce(j.guideline, '') as guideline,
-    j.seconds,
-    j.created_at
-from judgment_rows as j
-where j.id = $id
-order by j.created_at
+    labeler,
+    pair_id
+from judgment_rows
+where id = $id
+order by created_at
 limit 1;
 
 -- name: judgments_present

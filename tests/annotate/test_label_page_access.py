@@ -18,7 +18,9 @@ FILL_PACE = """(parts) => {
 QUESTION = [{"name": "correct", "question": "Which one is more correct?"}]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+)
 def test_axe_finds_nothing(browser, labeling, width, scheme):
     server = labeling(
         criteria=QUESTION,
