@@ -39,13 +39,13 @@ def _missing(need: str) -> str:
     if need == "ray" and find_spec("ray") is None:
         return "Ray is not installed (pip install 'pairloop[ray]')"
     if need == "browser" and not any(map(shutil.which, BROWSERS)):
-        return "no Chromium was found (make browser)"
+        return "no Chromium was found (make system)"
     if need == "postgres" and postgres.programs() is None:
-        return "no PostgreSQL server was found (make services)"
+        return "no PostgreSQL server was found (make system)"
     if need == "s3" and s3.program() is None:
         return "no S3 server was found (make s3)"
     if need == "nginx" and shutil.which("nginx") is None:
-        return "no nginx was found (make services)"
+        return "no nginx was found (make system)"
     return ""
 
 
