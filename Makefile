@@ -85,9 +85,9 @@ simulate: $(VENV)/.base
 POLICY := /usr/sbin/policy-rc.d
 system:
 	@packages=; \
-	for name in chromium chromium-browser google-chrome; do \
+	for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
 		command -v $$name >/dev/null && break; \
-	done || packages=chromium; \
+	done || packages=browser; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$$packages postgresql"; \
 	command -v nginx >/dev/null || packages="$$packages nginx-light"; \
 	command -v ip >/dev/null || packages="$$packages iproute2"; \
@@ -97,7 +97,11 @@ system:
 			trap 'rm -f $(POLICY)' EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); \
 		fi; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$packages >/dev/null; \
+		apt-get update -qq; \
+		browser=chromium; \
+		if apt-cache show chromium-headless-shell >/dev/null 2>&1; then browser=chromium-headless-shell; fi; \
+		packages=$$(echo $$packages | sed "s/^browser/$$browser fonts-liberation/"); \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
 	else \
 		echo "Not on this machine: $$packages. The tests that need them will be skipped and say so." >&2; \
 	fi

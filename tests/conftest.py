@@ -28,7 +28,7 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("new" if "PAIRLOOP_FUZZ" in os.environ else "same")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"
 
 
