@@ -36,7 +36,7 @@ PEOPLE = (1, 10, 50, 200)
 SECONDS = 10.0
 THINK_SECONDS = 5.0
 COOKIE = "pairloop_session"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 # In the page: from the key's own time stamp to just after the frame that shows the whole next pair.
