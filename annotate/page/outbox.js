@@ -90,6 +90,7 @@ async function send() {
       }
       showProgress();
     }
+    if (!card && !checking) fill(); // now it is known whether there is more
   } finally {
     sending = false;
     showStatus();
