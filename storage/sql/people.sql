@@ -141,7 +141,7 @@ last_seen as (
     select
         labeler,
         max(created_at) as last_at
-    from judgment_events
+    from judgment_rows
     group by labeler
 )
 
