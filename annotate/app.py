@@ -79,7 +79,13 @@ def create_app(
     runner: what runs the children, where somebody else uses it too.
     """
     rule, runner = rule or Retrain(), runner or RoundRunner(workspace)
-    app = FastAPI(title="pairloop", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="pairloop",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # to where the Host header says, and to http behind a proxy
+    )
     sessions = Sessions(store, hours=config.session_hours)
     door = Door(store, sessions, config)
     take_file(store, workspace, config)

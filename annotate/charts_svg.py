@@ -75,7 +75,7 @@ def _straight(ends: str, reference: bool) -> str:  # noqa: FBT001 one of two kin
 def figure(title: str, legend: str, picture: str) -> str:
     """The chart with its caption; legend and picture are markup."""
     return (
-        f'<figure class="chart"><figcaption>{plain(title)}'
+        f'<figure class="chart" tabindex="0"><figcaption>{plain(title)}'
         f'<span class="legend">{legend}</span></figcaption>{picture}</figure>'
     )
 

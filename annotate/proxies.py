@@ -50,6 +50,14 @@ def caller(peer: str, forwarded_for: Sequence[str], trusted: Sequence[str]) -> s
     return str(found)
 
 
+def counted_as(address: str) -> str:
+    """What attempts are counted by: an IPv6 caller has a whole /64 of addresses to choose from."""
+    found = _address(address)
+    if not isinstance(found, ipaddress.IPv6Address):
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
 def is_trusted(peer: str, trusted: Sequence[str]) -> bool:
     """Whether the connection comes from one of these addresses."""
     found = _address(peer)

@@ -2,7 +2,7 @@
 
 HTML in the text is shown as text, images are named and never fetched, links are http(s) only,
 control and direction-changing characters are made visible, formulas become MathML and code is
-coloured. If the rendering would hide part of the text, the source is shown instead: nobody may
+coloured: all of it in both answers, or none. If the rendering would hide part of the text, the source is shown instead: nobody may
 judge an answer they can't see.
 """
 
@@ -31,6 +31,11 @@ from storage.records import Message
 _rendering = threading.Lock()
 _MAX_MARKDOWN_CHARS = 200_000
 _MAX_COLOURED_CHARS = 20_000
+# One answer should not look richer because the other's code came without its language.
+_BOTH_OR_NEITHER = (
+    ".pl-answers:has(.pl-plain-code) .pl-code [class^=hl-] { color: inherit; font-style: inherit; "
+    "text-decoration: inherit; background: none; border: 0; }"
+)
 _KEPT_SHARE = 0.97  # of letters and digits; less means the rendering swallowed something
 
 # Invisible characters that reorder or hide text. Joiners stay: scripts and emoji need them.
@@ -102,12 +107,12 @@ def highlight_css() -> str:
     """Colours of highlighted code, light and dark."""
     light = HtmlFormatter(style="default", classprefix="hl-").get_style_defs(".pl-code")
     dark = HtmlFormatter(style="github-dark", classprefix="hl-").get_style_defs(".dark .pl-code")
-    keep = (
+    keep = [
         line
         for line in f"{light}\n{dark}".splitlines()
         if ".hl-" in line and "linenos" not in line and ".hl-err " not in line
-    )
-    return "\n".join(keep).replace("font-weight: bold", "")
+    ]
+    return "\n".join([*keep, _BOTH_OR_NEITHER]).replace("font-weight: bold", "")
 
 
 def _role(role: str) -> str:
@@ -232,7 +237,8 @@ def _render_fence(
     info = html.unescape(token.info).strip()
     code = _colour(token.content, info.split()[0] if info else "", "")
     label = f'<div class="pl-lang">{html.escape(info)}</div>' if info else ""
-    return f'<div class="pl-code" dir="ltr">{label}<pre><code>{code}</code></pre></div>\n'
+    plain = "" if 'class="hl-' in code else " pl-plain-code"
+    return f'<div class="pl-code{plain}" dir="ltr">{label}<pre><code>{code}</code></pre></div>\n'
 
 
 def _render_image(

@@ -68,7 +68,7 @@ class Door:
 
     def may_try(self, request: Request, name: str) -> bool:
         """Count an attempt; False after too many by this name or from this address."""
-        peer = self.caller(request)
+        peer = proxies.counted_as(self.caller(request))
         may = self._attempts.begin(name=name, peer=peer, now=time.monotonic())
         if not may:
             log.warning("too many attempts", extra={"address": peer})  # the name may be a password
@@ -81,7 +81,7 @@ class Door:
 
     def succeeded(self, request: Request, name: str) -> None:
         """Take the attempt back."""
-        self._attempts.succeeded(name=name, peer=self.caller(request))
+        self._attempts.succeeded(name=name, peer=proxies.counted_as(self.caller(request)))
 
     def let_in(self, request: Request, name: str, *, how: str, to: str = "/label/") -> Response:
         """A new session in place of the one there was, and on to the pairs."""
@@ -111,7 +111,7 @@ class Door:
         return answer
 
     def caller(self, request: Request) -> str:
-        """The address that attempts are counted by; forwarded headers count from trusted proxies."""
+        """Who calls, by address; forwarded headers count from trusted proxies."""
         said = request.headers.getlist("x-forwarded-for")
         return proxies.caller(_peer(request), said, self.config.trusted_proxies)
 

@@ -1,13 +1,17 @@
 """The end of the labeling server: what is under way is answered, what comes after is not taken."""
 
+import asyncio
+
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotate.access import path_of, route_to
 from annotate.web_session import HEADERS
 
 MESSAGE = "The server is being stopped, so this was not taken. It is sent again once it is back."
 RETRY_SECONDS = 5
+_ENDLESS = "/gradio_api/heartbeat/"  # each open page of Gradio's holds such an answer
+_LOOK_SECONDS = 0.5
 
 
 class Stopping:
@@ -31,6 +35,22 @@ class Stopping:
                 refusal = JSONResponse({"detail": MESSAGE}, status_code=503, headers=headers)
                 await refusal(scope, receive, send)
                 return
-            await app(scope, receive, send)
+            endless = scope["type"] == "http" and _ENDLESS in scope["path"]
+            await app(scope, self._until_begun(receive) if endless else receive, send)
 
         return pass_or_refuse
+
+    def _until_begun(self, receive: Receive) -> Receive:
+        """An answer without an end has one once the server ends: its reader seems to be gone."""
+
+        async def receive_or_end() -> Message:
+            said = asyncio.ensure_future(receive())
+            try:
+                while not self._begun:
+                    if (await asyncio.wait({said}, timeout=_LOOK_SECONDS))[0]:
+                        return said.result()
+            finally:
+                said.cancel()
+            return {"type": "http.disconnect"}
+
+        return receive_or_end

@@ -236,6 +236,8 @@ def _refuse(
             return _says(405, "There is nothing to post here.")
         if method != "POST" and _under(path, "/admin"):
             return _says(405, "There is nothing to change here like this.")
+    if path in MOUNTS:
+        return RedirectResponse(f"{path}/")
     mount = next((mount for mount in MOUNTS if _under(path, mount)), None)
     if mount is not None:
         known = _GRADIO["GET" if method in ("HEAD", "OPTIONS") else method]

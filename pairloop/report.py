@@ -25,16 +25,28 @@ if TYPE_CHECKING:  # these bring pandas and the database, which a --help need no
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; numbers stand right."""
+    """Print a table; numbers stand right. Without rows there is nothing to print."""
+    if not rows:
+        return
     made = Table(title=Text(title), title_justify="left")
     for i, column in enumerate(columns):
-        numeric = bool(rows) and isinstance(rows[0][i], int | float)
+        numeric = isinstance(rows[0][i], int | float) and not isinstance(rows[0][i], bool)
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # As Text: brackets in a name are no markup.
-        made.add_row(*[Text(str(cell)) for cell in row])
+        made.add_row(*[Text(_word(cell)) for cell in row])
     # Where nobody's window sets the width, nothing is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(made)
+
+
+def _word(cell: object) -> str:
+    match cell:
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case _:
+            return str(cell)
 
 
 def counted(drops: Mapping[Any, int]) -> str:

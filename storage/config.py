@@ -74,8 +74,10 @@ def section(path: Path, data: Mapping[str, Any], name: str, model: type[M]) -> M
                 nearest = _nearest(key, list(model.model_fields))
                 problems.append(f"{where}: [{name}] has no key {key!r}.{nearest}")
             else:
-                got = "" if issue["type"] == "missing" else f" (got {issue['input']!r})"
-                problems.append(f"{where}: {name}.{key}: {issue['msg']}{got}.")
+                alone = bool(key) and issue["type"] != "missing"  # else the input is a section
+                got = f" (got {issue['input']!r})" if alone else ""
+                said = issue["msg"].removeprefix("Value error, ").rstrip(".")
+                problems.append(f"{where}: {name}{'.' if key else ''}{key}: {said}{got}.")
         raise ConfigurationError("\n".join(problems)) from error
 
 

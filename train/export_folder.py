@@ -14,7 +14,20 @@ from storage.errors import ConflictError
 from train.rows import Row
 
 MARK = "pairloop-export.json"  # says that a folder is an export and may be replaced by a new one
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run cells that begin so
+# Of whatever width: a spreadsheet set to Japanese takes the wide ones as well.
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # spreadsheets run cells that begin so
 
 
 @contextmanager

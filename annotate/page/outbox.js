@@ -62,6 +62,7 @@ async function send() {
   if (sending || !me) return;
   sending = true;
   clearTimeout(retryTimer);
+  const any = outbox().length;
   try {
     for (let names = outbox(); names.length; names = outbox()) {
       const entry = readEntry(names[0]);
@@ -90,6 +91,7 @@ async function send() {
       }
       showProgress();
     }
+    if (any && !card && !checking) fill(); // now it is known whether there is more
   } finally {
     sending = false;
     showStatus();

@@ -27,7 +27,8 @@ async function fill() {
     takeNews(answer);
     if (!card && !checking) next();
     drawAhead();
-    if (answer.pairs.length && buffer.length < AHEAD) pollTimer = setTimeout(fill, 50);
+    const soon = have && !card && !outbox().length; // what was on its way has been stored meanwhile
+    if (soon || (answer.pairs.length && buffer.length < AHEAD)) pollTimer = setTimeout(fill, 50);
     else if (!buffer.length) pollTimer = setTimeout(fill, card ? HEARTBEAT_MS : POLL_MS);
   } catch (error) {
     if (page.signal.aborted) return;

@@ -75,6 +75,7 @@ function show(shown, { seconds = 0, decision = null } = {}) {
   if (view.previousElementSibling) view.parentNode.prepend(view);
   card = shown;
   revisit = decision && { card: shown, decision };
+  if (app.dataset.state !== "ready") roomForBar(); // which has no height before
   app.dataset.state = "ready";
   resetExtra(decision);
   showBanner();

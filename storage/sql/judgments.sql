@@ -42,7 +42,7 @@ withdrawals as (
     select
         pair_id,
         labeler,
-        max(revision) as revision
+        max((revision, created_at, id)) as word
     from judgment_rows
     where withdrawn
         and rowid < $below
@@ -65,7 +65,9 @@ left join withdrawals as w on w.pair_id = j.pair_id and w.labeler = j.labeler
 where p.strategy <> $imported
     and coalesce(l.kind, 'human') <> 'model'
 group by j.pair_id, j.labeler
-order by min(j.arrival) filter (where j.revision > coalesce(w.revision, -1)), min(j.arrival);
+order by
+    min(j.arrival) filter (where w.word is null or (j.revision, j.created_at, j.id) > w.word),
+    min(j.arrival);
 
 -- name: judgment_events_of_labeler
 -- Every judgment row of one labeler on pairs that were not imported with their votes, as they

@@ -4,8 +4,8 @@ with last_words as (
     select
         e.pair_id,
         count(*) as events,
-        arg_max(e.verdict, e.revision) as verdict,
-        arg_max(e.withdrawn, e.revision) as withdrawn
+        arg_max(e.verdict, (e.revision, e.created_at, e.id)) as verdict,
+        arg_max(e.withdrawn, (e.revision, e.created_at, e.id)) as withdrawn
     from judgment_events as e
     left join labelers as l on l.name = e.labeler
     where coalesce(l.kind, 'human') <> 'model'
@@ -64,8 +64,8 @@ with last_words as (
         e.pair_id,
         e.labeler,
         min(e.created_at) as began_at,
-        arg_max(e.verdict, e.revision) as verdict,
-        arg_max(e.withdrawn, e.revision) as withdrawn
+        arg_max(e.verdict, (e.revision, e.created_at, e.id)) as verdict,
+        arg_max(e.withdrawn, (e.revision, e.created_at, e.id)) as withdrawn
     from judgment_events as e
     inner join pairs as p on p.id = e.pair_id
     left join labelers as l on l.name = e.labeler

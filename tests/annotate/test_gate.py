@@ -122,6 +122,18 @@ def test_every_answer_carries_the_security_headers(server, path):
         assert headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("mount", ["/label", "/adjudicate", "/admin"])
+def test_no_redirect_goes_where_a_header_says(server, mount):
+    """Nor from https to http, where a proxy stands between."""
+    client = server.client("lead")
+    hostile = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    answer = client.get(mount, headers=hostile)
+    assert (answer.status_code, answer.headers["location"]) == (307, f"{mount}/")
+    for path in ("/login/", "/api/me/", "/account/", "/page/label.js/", f"{mount}//evil.example"):
+        assert client.get(path, headers=hostile).status_code == 404, path
+    assert server.client().get(mount).status_code == 401
+
+
 def test_who_is_not_signed_in_may_send_little(server):
     client = server.client()
     for path in ("/login", "/invite/x"):

@@ -86,7 +86,11 @@ def test_it_fits_every_screen(browser, labeling, width, scheme):
     def fits():
         whole = ann.page.evaluate("document.documentElement.scrollWidth") <= width
         menu = ann.page.locator(".pl-nav").bounding_box()
-        return whole and menu["x"] + menu["width"] <= width
+        status = ann.page.locator(".pl-count").bounding_box()
+        beside = status["x"] + status["width"] <= menu["x"]
+        beside |= menu["y"] >= status["y"] + status["height"]
+        beside |= status["y"] >= menu["y"] + menu["height"]
+        return whole and beside and menu["x"] + menu["width"] <= width
 
     assert fits()
     assert ann.page.evaluate("document.querySelectorAll('h1').length") == 1
@@ -98,6 +102,8 @@ def test_it_fits_every_screen(browser, labeling, width, scheme):
     ann.page.wait_for_timeout(200)
     for key in ("2", "Escape", "s", "Escape", "h", "Escape", "?", "Escape"):
         ann.key(key)
+        if key == "h":
+            ann.page.wait_for_selector(".pl-earlier:visible")
         assert fits(), key
     parts = ["1,234 today", "about 88 min left", "you agree with others in 72 %"]
     ann.page.evaluate(FILL_PACE, parts)

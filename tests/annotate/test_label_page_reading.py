@@ -45,6 +45,23 @@ HOSTILE = filling(
 )
 
 
+CODE = "Here:\n\n```{}\ndef twice(x):\n    return 2 * x  # quick\n```"
+SPANS = """[...document.querySelectorAll(".pl-view.pl-now .pl-answers .pl-code span")]
+    .map((span) => [getComputedStyle(span).color, getComputedStyle(span).fontStyle].join())"""
+
+
+@pytest.mark.parametrize(
+    ("other", "coloured"), [("python", True), ("", False)], ids=["both", "neither"]
+)
+def test_code_is_coloured_in_both_answers_or_in_none(browser, labeling, other, coloured):
+    fill = filling(CODE.format("python"), CODE.format(other))
+    ann = Page(browser, labeling(pairs=2, fill=fill))
+    if "Here" not in ann.prompt():
+        ann.press("4")
+    assert (len(set(ann.page.evaluate(SPANS))) > 1) is coloured
+    ann.close()
+
+
 def test_hostile_answers_do_nothing(browser, labeling):
     ann = Page(browser, labeling(pairs=4, fill=HOSTILE))
     seen = ""

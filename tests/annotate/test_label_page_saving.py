@@ -108,6 +108,18 @@ def test_new_pairs_appear_by_themselves(browser, labeling):
     ann.close()
 
 
+def test_the_end_of_the_queue_is_told_at_once(browser, labeling):
+    ann = Page(browser, labeling(pairs=2))
+    ann.page.evaluate("""() => {
+      const timer = setTimeout;
+      window.setTimeout = (then, ms, ...more) => (ms >= 4000 ? 0 : timer(then, ms, ...more));
+    }""")  # what is asked again after a while is never asked
+    ann.press("2")
+    ann.press("6")
+    ann.page.wait_for_selector("text=Nothing to label right now", timeout=15_000)
+    ann.close()
+
+
 def test_the_clock_of_the_computer_set_back_does_not_turn_the_order_round(browser, server):
     ann = Page(browser, server)
     full = {"status": 503, "json": {"detail": "The disk of the server is full."}}

@@ -6,7 +6,7 @@ from factories import PASSWORD
 from serving import listening
 
 from annotate.config import AnnotateConfig
-from annotate.proxies import caller, is_https
+from annotate.proxies import caller, counted_as, is_https
 from storage.config import section
 from storage.errors import ConfigurationError
 
@@ -41,6 +41,21 @@ TRUSTED = ("127.0.0.1", "10.0.0.0/24", "fd00::/8")
 def test_the_caller_is_the_last_address_that_no_trusted_proxy_has(peer, headers, address):
     assert caller(peer, headers, TRUSTED) == address
     assert caller(peer, headers, ()) == peer
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:9.9.9.9", "::ffff:9.9.9.9"),
+        ("9.9.9.9", "9.9.9.9"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_caller_with_many_ipv6_addresses_is_counted_once(address, counted):
+    assert counted_as(address) == counted
 
 
 @pytest.mark.parametrize(

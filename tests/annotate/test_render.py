@@ -204,6 +204,12 @@ def test_colours_exist_for_light_and_dark():
     assert "url(" not in css
 
 
+def test_code_without_colours_says_so():
+    assert "pl-plain-code" not in render_markdown("```python\nx = 1\n```")
+    for text in ("```\nx = 1\n```", "    x = 1", "```nothing-known\nx = 1\n```"):
+        assert 'class="pl-code pl-plain-code"' in render_markdown(text)
+
+
 def test_list_items_keep_the_numbers_they_were_written_with():
     items = re.findall(r"<li[^>]*>", render_markdown("1. a\n1. b\n2. c\n5. d"))
     assert items == ["<li>", '<li value="1">', "<li>", '<li value="5">']

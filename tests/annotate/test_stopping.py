@@ -4,9 +4,12 @@ import signal
 import sys
 from contextlib import closing
 
+import httpx
 import pytest
+from serving import listening
 from web import Server, decision, runner_of
 
+from annotate.accounts import start_session
 from annotate.stopping import MESSAGE
 from pairloop.serve import tell_of_child
 from storage.judgments import judgments
@@ -37,6 +40,21 @@ def test_from_the_signal_on_every_request_is_refused_so_that_the_page_keeps_it(
     counted = server.desk.writer.on_commit.__self__.registry.get_sample_value
     assert counted("pairloop_judgments_refused_total", {"reason": "store"}) == 1
     assert counted("pairloop_judgments_acknowledged_total") == 1
+
+
+def test_answers_without_an_end_do_not_keep_the_server_from_ending(tmp_path):
+    """An open admin page holds one: the server would wait for it, then log an error."""
+    server = Server(tmp_path)
+    stopping = server.app.state.stopping
+    cookies = {"pairloop_session": start_session(server.store, "lead", hours=1)}
+    with closing(server.store), listening(server.app) as address:
+        where = f"{address}/admin/gradio_api/heartbeat/abc"
+        with httpx.stream("GET", where, cookies=cookies, timeout=20) as answer:
+            assert answer.status_code == 200
+            parts = answer.iter_bytes()
+            assert next(parts)
+            stopping.begin()
+            assert len(list(parts)) < 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the Rounds page needs fcntl")

