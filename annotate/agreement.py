@@ -91,15 +91,19 @@ class CountedVotes:
     left_out: dict[str, int]
 
 
+def votes_to_count(store: Store) -> pa.Table:
+    """All votes on training and evaluation pairs, of people and models (storage.judgments.votes)."""
+    return judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
+
+
 def counted_votes(
-    store: Store, config: Distribution, *, round_number: int | None = None
+    table: pa.Table, config: Distribution, *, round_number: int | None = None
 ) -> CountedVotes:
-    """Votes of people on training and evaluation pairs, of one round or of all.
+    """Of those the votes of people, of one round or of all.
 
     Tie-breaking votes are left out: they are asked for only where the first ones differ, so
     counting them would make people look less agreed than they are.
     """
-    table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
     left_out = {}
 
     def keep(reason: str, kept: pa.Table) -> None:
@@ -120,7 +124,8 @@ def agreement_report(
     store: Store, config: Distribution, *, round_number: int | None = None
 ) -> AgreementReport:
     """Agreement of people on training and evaluation pairs, of one round or of all."""
-    return report_of(counted_votes(store, config, round_number=round_number).table)
+    votes = votes_to_count(store)
+    return report_of(counted_votes(votes, config, round_number=round_number).table)
 
 
 def report_of(table: pa.Table, *, seed: int = 0) -> AgreementReport:

@@ -18,10 +18,7 @@ import pyarrow as pa
 from annotate.judge import Preferred, orders_of
 from annotate.stats.estimate import Estimate, Floats, Ints, estimate_of, kinds_of, ratio_of
 from annotate.stats.labelers import cohen_estimate
-from storage import judgments as judging
-from storage.judges import model_judgments
-from storage.records import Purpose, Verdict
-from storage.store import Store
+from storage.records import Verdict
 
 if TYPE_CHECKING:  # most projects have no judge: their commands need not wait for it
     import pandas as pd
@@ -62,16 +59,11 @@ class ModelRow:
     people_longer_share: Estimate
 
 
-def model_rows(store: Store, *, seed: int = 0) -> list[ModelRow]:
-    """One row per model that has judged, by name."""
-    with store.connected():
-        models = model_judgments(store)
-        votes = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
-    return rows_of(models, votes, seed=seed)
+def model_rows(models: pa.Table, votes: pa.Table, *, seed: int = 0) -> list[ModelRow]:
+    """One row per model that has judged, by name.
 
-
-def rows_of(models: pa.Table, votes: pa.Table, *, seed: int = 0) -> list[ModelRow]:
-    """The rows of the tables that storage gives (model_judgments, votes)."""
+    models, votes: storage.judges.model_judgments and annotate.agreement.votes_to_count.
+    """
     if not models.num_rows:
         return []
     judged = _coded(models)

@@ -1,13 +1,17 @@
 """Answers for pages that ask again and again: worked out anew only when they must be."""
 
+import logging
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from annotate.config import Distribution
+from storage.errors import StoreError
 from storage.store import Store
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Distribution)
@@ -19,8 +23,9 @@ REST = 20  # times what a slow answer took: at most a twentieth of the time goes
 class Kept(Generic[T, C]):
     """The answer about one store; safe to ask from several threads.
 
-    It is the same object until `version`, which is cheap, or the settings change. Whoever asks while
-    it is worked out anew gets the one before.
+    It is the same object until `version`, which is cheap, or the settings change. Who asks waits for
+    the first answer, for one under other settings, and for one that is quick. A slow one is worked
+    out anew in a thread of its own while everybody gets the one before.
     """
 
     def __init__(
@@ -31,8 +36,9 @@ class Kept(Generic[T, C]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._work, self._version, self._clock = work, version, clock
-        self._lock = Lock()
+        self._lock = Lock()  # held by whoever works; by the thread in its stead
         self._kept: tuple[tuple[int, ...], C, T] | None = None
+        self._slow = False
         self._good_until = 0.0
 
     def value(self, store: Store, config: C) -> T:
@@ -42,20 +48,40 @@ class Kept(Generic[T, C]):
         if not self._lock.acquire(blocking=not usable):
             assert before is not None
             return before[2]
+        working = False
         try:
             # Read before the votes: what comes in between makes the answer new again, not old.
             version = self._version(store)
-            if self._kept is not None:
-                known, under, answer = self._kept
-                if under == config and (known == version or self._clock() < self._good_until):
+            if self._kept is not None and self._kept[1] == config:
+                known, _, answer = self._kept
+                if known == version or self._clock() < self._good_until:
                     return answer
-            began = self._clock()
+                if self._slow:
+                    Thread(target=self._behind, args=(store, config, version), daemon=True).start()
+                    working = True
+                    return answer
+            return self._anew(store, config, version)
+        finally:
+            if not working:
+                self._lock.release()
+
+    def _anew(self, store: Store, config: C, version: tuple[int, ...]) -> T:
+        began = self._clock()
+        try:
             answer = self._work(store, config)
+            self._kept = (version, config, answer)
+            return answer
+        finally:
             ended = self._clock()
             took = ended - began
-            self._kept = (version, config, answer)
-            self._good_until = ended + REST * took if took > SLOW_SECONDS else ended
-            return answer
+            self._slow = took > SLOW_SECONDS
+            self._good_until = ended + REST * took if self._slow else ended
+
+    def _behind(self, store: Store, config: C, version: tuple[int, ...]) -> None:
+        try:
+            self._anew(store, config, version)
+        except StoreError as error:  # closed meanwhile, or away: the next one asks again
+            _log.warning("Figures stay as they were: %s", error)
         finally:
             self._lock.release()
 

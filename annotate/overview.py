@@ -9,13 +9,12 @@ from typing import Any, assert_never
 
 from annotate.agreement import AgreementReport
 from annotate.agreement_kept import kept_report
-from annotate.config import AnnotateConfig
+from annotate.config import AnnotateConfig, Distribution
 from annotate.forecast import Forecast, forecast
 from annotate.kept import Kept, PerStore
 from annotate.people_stats import PersonRow, people_rows
 from storage.people import vote_times, votes_growth
 from storage.policies import policies
-from storage.prompts import prompt_ids
 from storage.records import Policy
 from storage.run_records import RunEvent
 from storage.runs import RunState, run_events, runs
@@ -30,6 +29,7 @@ from storage.summaries import (
     round_summaries,
     table_counts,
 )
+from storage.win_rate import WinRate, win_rate
 
 _RUNS_SHOWN = 20
 _STEP = re.compile(r"step (\d+) of \d+")  # how train begins the message of a logged step
@@ -60,22 +60,55 @@ class Overview:
     next_step: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFigures:
+    """Where the loop stands, as pages and routes share it. rates: against SFT, by policy id."""
+
+    rounds: list[RoundSummary]
+    comparisons: list[Comparison]
+    rates: dict[str, WinRate]
+    counts: dict[str, int]
+    next_step: str
+
+
+def loop_figures(store: Store, _config: Distribution) -> LoopFigures:
+    """Read and count it all."""
+    with store.connected():
+        rounds, known = round_summaries(store), policies(store)
+        outcomes, counts = evaluation_outcomes(store), table_counts(store)
+    return LoopFigures(
+        rounds=rounds,
+        comparisons=compare(outcomes, known),
+        rates={p.id: win_rate(outcomes, policy=p.id, against=known[0].id) for p in known},
+        counts=counts,
+        next_step=next_step(prompts=counts["prompts"], rounds=rounds, known=known),
+    )
+
+
+_figures: PerStore[Kept[LoopFigures, Distribution]] = PerStore(
+    lambda: Kept(loop_figures, dashboard_version)
+)
+_ANY = Distribution()  # the figures are the same under all settings
+
+
+def kept_figures(store: Store) -> LoopFigures:
+    """The figures of an open store."""
+    return _figures.of(store).value(store, _ANY)
+
+
 def overview(store: Store, config: AnnotateConfig) -> Overview:
     """Read all of it."""
     with store.connected():
-        summaries = round_summaries(store)
-        known = policies(store)
-        report = kept_report(store, config)
-        times = vote_times(store)
+        figures, times = kept_figures(store), vote_times(store)
         return Overview(
-            rounds=summaries,
-            policies=known,
+            rounds=figures.rounds,
+            policies=policies(store),
             people=people_rows(store, config),
             forecast=forecast(store, config, times=times),
-            agreement=report,
-            comparisons=compare(evaluation_outcomes(store), known),
+            agreement=kept_report(store, config),
+            comparisons=figures.comparisons,
             votes_by_hour=votes_by_hour(votes_growth(times)),
-            next_step=next_step(prompts=len(prompt_ids(store)), rounds=summaries, known=known),
+            next_step=figures.next_step,
         )
 
 
@@ -145,15 +178,12 @@ def agreement_overview(store: Store, config: AnnotateConfig) -> dict[str, Any]:
 
 def status_overview(store: Store) -> dict[str, Any]:
     """For GET /api/status."""
-    with store.connected():
-        summaries, known = round_summaries(store), policies(store)
-        outcomes = evaluation_outcomes(store)
-        counts = table_counts(store)
+    figures = kept_figures(store)
     return {
-        "rounds": [asdict(summary) for summary in summaries],
-        "comparisons": [asdict(c) for c in compare(outcomes, known)],
-        "counts": counts,
-        "next": next_step(prompts=counts["prompts"], rounds=summaries, known=known),
+        "rounds": [asdict(summary) for summary in figures.rounds],
+        "comparisons": [asdict(c) for c in figures.comparisons],
+        "counts": figures.counts,
+        "next": figures.next_step,
     }
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from annotate.config import Distribution
+from annotate.kept import Kept, PerStore
 from storage import people, team
 from storage.intervals import wilson
+from storage.judgments import labelers
 from storage.people import Tally
-from storage.records import LabelerKind, Role
+from storage.records import Labeler, LabelerKind, Role
 from storage.store import Store, utc_now
+from storage.summaries import dashboard_version
 from storage.team_records import LabelerSettings
 
 FAST_SECONDS = 3.0
@@ -75,43 +78,64 @@ class PersonRow:
 
 
 def people_rows(store: Store, config: Distribution) -> list[PersonRow]:
-    """Everybody with an account, busiest first."""
-    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
-    # Stopping on the posterior asks on where votes differ: the first two are free of that.
-    planned = min(2, config.votes_per_pair) if config.stop_at is not None else config.votes_per_pair
+    """Everybody with an account, busiest first.
+
+    Where votes are many, what they gave may be a few minutes old; who they are is not.
+    """
     with store.connected():
         steering = team.labeler_settings(store)
-        tallied = people.tallies(
-            store,
-            today=midnight,
-            fast_seconds=FAST_SECONDS,
-            fast_chars=FAST_CHARS_PER_SECOND,
-            votes_per_pair=planned,
-            evaluation_votes=config.evaluation_votes,
-            overlap_share=config.overlap_share,
-            every_vote=not config.tie_breaker and config.stop_at is None,
-        )
-    return [_row(tally, steering.get(tally.name)) for tally in tallied]
+        tallied = _kept.of(store).value(store, config)
+        rows = [
+            _row(who, tallied.get(name, Tally(name=name)), steering.get(name))
+            for name, who in labelers(store).items()
+        ]
+    return sorted(rows, key=lambda row: (-row.judged, row.name))
+
+
+def _tallied(store: Store, config: Distribution) -> dict[str, Tally]:
+    # Stopping on the posterior asks on where votes differ: the first two are free of that.
+    planned = min(2, config.votes_per_pair) if config.stop_at is not None else config.votes_per_pair
+    found = people.tallies(
+        store,
+        today=_midnight(),
+        fast_seconds=FAST_SECONDS,
+        fast_chars=FAST_CHARS_PER_SECOND,
+        votes_per_pair=planned,
+        evaluation_votes=config.evaluation_votes,
+        overlap_share=config.overlap_share,
+        every_vote=not config.tie_breaker and config.stop_at is None,
+    )
+    return {tally.name: tally for tally in found}
+
+
+def _version(store: Store) -> tuple[int, ...]:
+    return (*dashboard_version(store), _midnight().toordinal())
+
+
+_kept: PerStore[Kept[dict[str, Tally], Distribution]] = PerStore(lambda: Kept(_tallied, _version))
+
+
+def _midnight() -> datetime:
+    return utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def pace(store: Store) -> dict[str, list[int]]:
     """Judgments on each of the last PACE_DAYS days, today last, by labeler."""
-    today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
-    first = today - timedelta(days=PACE_DAYS - 1)
+    first = _midnight() - timedelta(days=PACE_DAYS - 1)
     found: dict[str, list[int]] = {}
     for day in people.days(store, since=first):
         found.setdefault(day.labeler, [0] * PACE_DAYS)[(day.day - first).days] = day.judged
     return found
 
 
-def _row(tally: Tally, steered: LabelerSettings | None) -> PersonRow:
+def _row(who: Labeler, tally: Tally, steered: LabelerSettings | None) -> PersonRow:
     low, high = wilson(tally.chose_left, tally.sided) if tally.sided else (None, None)
-    person = tally.kind is LabelerKind.HUMAN
+    person = who.kind is LabelerKind.HUMAN
     return PersonRow(
-        name=tally.name,
-        role=tally.role,
-        kind=tally.kind,
-        active=tally.active,
+        name=who.name,
+        role=who.role,
+        kind=who.kind,
+        active=who.active,
         paused=steered.paused if steered else False,
         qualified=steered.qualified if steered else False,
         groups=steered.groups if steered else (),

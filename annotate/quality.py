@@ -13,9 +13,15 @@ from statistics import NormalDist
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from annotate.agreement import FALSE_ALARMS, AgreementReport, LabelerAgreement, agreement_report
+from annotate.agreement import (
+    FALSE_ALARMS,
+    AgreementReport,
+    LabelerAgreement,
+    counted_votes,
+    report_of,
+    votes_to_count,
+)
 from annotate.config import Distribution
 from annotate.people_stats import PersonRow, people_rows
 from annotate.policy_ratings import PolicyRatings, rate_policies
@@ -32,7 +38,7 @@ from storage import judgments as judging
 from storage.imports import imported_policies
 from storage.policies import policies
 from storage.quality import judged_pairs, judged_texts, repeat_verdicts
-from storage.records import IMPORTED_ROUND, Purpose
+from storage.records import IMPORTED_ROUND
 from storage.store import Store
 
 STYLES = ("length", "formatting")  # formatting: headings, list items, bold passages, code blocks
@@ -95,16 +101,21 @@ class Quality:
 
 
 def quality_of(
-    store: Store, config: Distribution, *, report: AgreementReport | None = None
+    store: Store, config: Distribution, *, known: tuple[pa.Table, AgreementReport] | None = None
 ) -> Quality:
-    """Quality of a store's labelers under these settings; report: of agreement, where it is known."""
+    """Quality of a store's labelers under these settings.
+
+    known: votes_to_count and the report on agreement, where they were read already.
+    """
     with store.connected():
         answers = judged_pairs(store)
-        table = judging.votes(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
-        table = table.filter(pc.fill_null(pc.not_equal(table["kind"], "model"), fill_value=True))
+        if known is None:
+            votes = votes_to_count(store)
+            known = votes, report_of(counted_votes(votes, config).table)
+        votes, report = known
         return quality_from(
-            votes_of_table(table),
-            report=agreement_report(store, config) if report is None else report,
+            votes_of_table(judging.by_people(votes)),
+            report=report,
             people={row.name: row for row in people_rows(store, config)},
             repeats=repeat_verdicts(store),
             answers=answers,

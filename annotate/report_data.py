@@ -10,13 +10,20 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow.compute as pc
 
-from annotate.agreement import AgreementReport, Matrix, counted_votes, report_on
+from annotate.agreement import (
+    AgreementReport,
+    Matrix,
+    counted_votes,
+    report_on,
+    votes_to_count,
+)
 from annotate.config import Distribution
 from annotate.judge_agreement import ModelRow, model_rows
 from annotate.quality import Quality, quality_of
 from annotate.slices import Period, Slices, over_time, slices_of
 from annotate.stats.votes import BOTH_BAD, FIRST, SECOND, TIE
 from annotate.votes_table import VotesTable, votes_of_table
+from storage.judges import model_judgments
 from storage.judgments import labelers
 from storage.records import IMPORTED_VOTES, LabelerKind, Purpose
 from storage.slices import (
@@ -73,7 +80,8 @@ def full_report(
 ) -> FullReport:
     """Read and work out all of it; the models of quality take longest."""
     with store.connected():
-        counted = counted_votes(store, config)
+        votes = votes_to_count(store)
+        counted = counted_votes(votes, config)
         purposes = [Purpose.TRAIN, Purpose.EVALUATION]
         seen = votes_of_table(counted.table)
         report = report_on(seen, counted.table)
@@ -94,8 +102,8 @@ def full_report(
                 for number, words in [excerpts[d.pair_id]]
             ],
             standings=consensus_counts(store),
-            models=model_rows(store) if judges else [],
-            quality=quality_of(store, config, report=report) if with_quality else None,
+            models=model_rows(model_judgments(store), votes) if judges else [],
+            quality=quality_of(store, config, known=(votes, report)) if with_quality else None,
             versions={name: version(name) for name in ("pairloop", "duckdb", "numpy")}
             | {"python": platform.python_version()},
             made_at=now,

@@ -10,7 +10,7 @@ from annotate.admin_progress import next_html
 from annotate.charts import line_chart
 from annotate.check_result import last_check
 from annotate.config import AnnotateConfig, Retrain
-from annotate.overview import curves, run_of_child
+from annotate.overview import curves, kept_figures, run_of_child
 from annotate.retrain import rule_words
 from annotate.retrain_facts import look
 from annotate.round_files import Doubt, RoundVerdict, doubts, round_folder, standing_verdict
@@ -21,8 +21,7 @@ from storage.run_records import RunEvent, RunKind, RunStatus
 from storage.runs import runs
 from storage.slices import prompt_excerpts
 from storage.store import Store, utc_now
-from storage.summaries import evaluation_outcomes, round_summaries
-from storage.win_rate import WinRate, win_rate
+from storage.win_rate import WinRate, rate_of
 
 WARNING = "warning, "  # how train begins the message of an event that warns
 _EXCERPT = 120
@@ -160,12 +159,10 @@ def rule_html(store: Store, rule: Retrain, config: AnnotateConfig, *, runner: Ro
 
 def policies_html(store: Store, workspace: Path) -> str:
     """The policies: what each was trained on and answered, how often it wins, and its verdict."""
-    with store.connected():
-        summaries = {summary.round: summary for summary in round_summaries(store)}
-        known = policies(store)
-        outcomes = evaluation_outcomes(store)
+    figures = kept_figures(store)
+    summaries = {summary.round: summary for summary in figures.rounds}
     rows = []
-    for policy in reversed(known):
+    for policy in reversed(policies(store)):
         summary = summaries.get(policy.round)
         done = (
             f"{summary.responses:,} answers, {summary.settled:,} of {summary.pairs:,} pairs settled"
@@ -173,7 +170,7 @@ def policies_html(store: Store, workspace: Path) -> str:
             else "no answers yet"
         )
         trained = f"{summary.triplets:,} triplets" if summary and summary.triplets else "not yet"
-        rate = win_rate(outcomes, policy=policy.id, against=known[0].id)
+        rate = figures.rates.get(policy.id) or rate_of([])  # it came this minute
         verdict = standing_verdict(workspace, policy.round, rate) if policy.round > 0 else None
         rows.append(
             [

@@ -135,7 +135,7 @@ def measure(folder: Path) -> dict[str, object]:
             "bytes": len(page) + len(plain),
         }
         start = time.perf_counter()
-        quality_of(store, config, report=full.agreement)
+        quality_of(store, config)
         quality = {"labeler quality, bias and ratings": time.perf_counter() - start}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found | {"more": quality, "memory_with_more": memory}

@@ -123,7 +123,7 @@ def press_keys(address: str, selectors: list[str], *, token: str, presses: int) 
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        raise SystemExit("No Chromium was found (make browser).")
+        raise SystemExit("No Chromium was found (make system).")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=FLAGS)
         context = browser.new_context(viewport={"width": 1280, "height": 900})

@@ -7,13 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.records import LabelerKind, Role
 from storage.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """One labeler's counts; shares are left to who shows them.
+    """One labeler's counts, at first none; shares are left to who shows them.
 
     judged: present judgments, skips apart. timed: those whose seconds were measured here.
     sided: those that prefer an answer and are known to have been shown on a side.
@@ -21,27 +20,24 @@ class Tally:
     """
 
     name: str
-    role: Role
-    kind: LabelerKind
-    active: bool
-    judged: int
-    skipped: int
-    today: int
-    median_seconds: float | None
-    timed: int
-    too_fast: int
-    sided: int
-    chose_left: int
-    flagged: int
-    vote_pairs: int
-    agreeing: int
-    gold_right: int
-    gold_total: int
-    qualification_right: int
-    qualification_total: int
-    repeat_same: int
-    repeat_total: int
-    last_at: datetime | None
+    judged: int = 0
+    skipped: int = 0
+    today: int = 0
+    median_seconds: float | None = None
+    timed: int = 0
+    too_fast: int = 0
+    sided: int = 0
+    chose_left: int = 0
+    flagged: int = 0
+    vote_pairs: int = 0
+    agreeing: int = 0
+    gold_right: int = 0
+    gold_total: int = 0
+    qualification_right: int = 0
+    qualification_total: int = 0
+    repeat_same: int = 0
+    repeat_total: int = 0
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +61,7 @@ def tallies(
     overlap_share: float,
     every_vote: bool,
 ) -> list[Tally]:
-    """Everybody with an account, busiest first; `people_tallies` says what the arguments mean."""
+    """Everybody with an account; `people_tallies` says what the arguments mean."""
     rows: list[dict[str, Any]] = store.query(
         "people_tallies",
         today=today,
@@ -76,9 +72,7 @@ def tallies(
         overlap_share=overlap_share,
         every_vote=every_vote,
     )
-    return [
-        Tally(**row | {"role": Role(row["role"]), "kind": LabelerKind(row["kind"])}) for row in rows
-    ]
+    return [Tally(**row) for row in rows]
 
 
 def days(store: Store, *, since: datetime) -> list[Day]:

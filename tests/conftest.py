@@ -28,7 +28,7 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("new" if "PAIRLOOP_FUZZ" in os.environ else "same")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"
 
 
@@ -39,13 +39,13 @@ def _missing(need: str) -> str:
     if need == "ray" and find_spec("ray") is None:
         return "Ray is not installed (pip install 'pairloop[ray]')"
     if need == "browser" and not any(map(shutil.which, BROWSERS)):
-        return "no Chromium was found (make browser)"
+        return "no Chromium was found (make system)"
     if need == "postgres" and postgres.programs() is None:
-        return "no PostgreSQL server was found (make services)"
+        return "no PostgreSQL server was found (make system)"
     if need == "s3" and s3.program() is None:
         return "no S3 server was found (make s3)"
     if need == "nginx" and shutil.which("nginx") is None:
-        return "no nginx was found (make services)"
+        return "no nginx was found (make system)"
     return ""
 
 

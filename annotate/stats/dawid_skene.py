@@ -16,6 +16,7 @@ import numpy.typing as npt
 from annotate.stats.estimate import Floats, Ints
 
 TINY = 1e-300  # a probability of 0 whose logarithm is still a number
+PLAIN = 60  # rounds of EM as published before the first leap; most votes need no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class DawidSkene:
     n being the expected number of items of class k that l labeled. They leave out that the true
     classes are estimated too, so they are lower bounds; nan where n is 0.
     accuracy_L: chance of the true class, over items as they come; with its standard error.
-    log_likelihood: after each round of EM; it never falls.
+    log_likelihood: after each round of EM; without smoothing it never falls.
     """
 
     posterior_P_K: Floats
@@ -117,7 +118,8 @@ def dawid_skene(
 
     smoothing: labels that each row of each confusion matrix is given beforehand, spread evenly over
     the classes; 0 is the paper's maximum likelihood, under which few labels look certain.
-    tolerance: stop when the log-likelihood rises by less than this share of itself.
+    tolerance: stop when the log-likelihood, with what smoothing adds to it, rises by less than this
+    share of itself.
     """
     labels = _labels(item_N, labeler_N, label_N, classes, items, labelers)
 
@@ -127,7 +129,10 @@ def dawid_skene(
         confusion = np.where(total > 0, counts_L_K_V / np.maximum(total, TINY), 1 / classes)
         return confusion, labels.prior(posterior_P_K)
 
-    fit = _em(labels, maximise, iterations=iterations, tolerance=tolerance)
+    def added(confusion_L_K_V: Floats) -> float:
+        return float(np.log(np.maximum(confusion_L_K_V, TINY)).sum()) * smoothing / classes
+
+    fit = _em(labels, maximise, added, iterations=iterations, tolerance=tolerance)
     posterior_P_K, prior_K, confusion, trace, converged = fit
     n_L_K = labels.per_labeler(posterior_P_K).sum(axis=2) + smoothing
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -180,7 +185,11 @@ def one_coin(
         wrong = (1 - right) / (classes - 1)
         return np.where(same, right, wrong), labels.prior(posterior_P_K)
 
-    fit = _em(labels, maximise, iterations=iterations, tolerance=tolerance)
+    def added(confusion_L_K_V: Floats) -> float:
+        first_L_V = np.log(np.maximum(confusion_L_K_V[:, 0], TINY))  # the classes' rows are alike
+        return float(first_L_V.sum()) * smoothing / classes
+
+    fit = _em(labels, maximise, added, iterations=iterations, tolerance=tolerance)
     posterior_P_K, prior_K, _, trace, converged = fit
     a = accuracies(posterior_P_K)
     right_N = posterior_P_K[labels.item_N, labels.cell_N % classes]
@@ -225,23 +234,69 @@ def _labels(
 def _em(
     labels: _Labels,
     maximise: Callable[[Floats], tuple[Floats, Floats]],
+    added: Callable[[Floats], float],
     *,
     iterations: int,
     tolerance: float,
 ) -> tuple[Floats, Floats, Floats, list[float], bool]:
-    """Posterior, prior, confusion, log-likelihoods, and whether they came to rest."""
+    """Posterior, prior, confusion, log-likelihoods, and whether they came to rest.
+
+    added: to the log-likelihood by the labels given beforehand; the sum is what never falls.
+    After PLAIN rounds every two are carried further in their direction (SQUAREM: Varadhan and Roland
+    2008, "Simple and Globally Convergent Methods for Accelerating the Convergence of Any EM
+    Algorithm", scheme S3), and a leap is taken back where it lowers that sum.
+    """
     posterior = labels.shares()
-    confusion, prior = maximise(posterior)
+    now = maximise(posterior)
+    before: list[tuple[Floats, Floats]] = []  # the last two values, oldest first
+    safe: tuple[Floats, Floats] | None = None  # where to go back to from a leap
     trace: list[float] = []
+    reached = -np.inf
     for _ in range(iterations):
-        joint = labels.per_item(np.log(np.maximum(confusion, TINY)))
-        joint += np.log(np.maximum(prior, TINY))
-        top = joint.max(axis=1, keepdims=True, initial=-np.inf)
-        weight = np.exp(joint - top)
-        total = weight.sum(axis=1, keepdims=True)
-        posterior = weight / total
-        trace.append(float((np.log(total) + top).sum()))
-        confusion, prior = maximise(posterior)
-        if len(trace) > 1 and trace[-1] - trace[-2] <= tolerance * abs(trace[-1]):
-            return posterior, prior, confusion, trace, True
+        found, likelihood = _expect(labels, *now)
+        height = likelihood + added(now[0])
+        if safe is not None and not height >= reached:
+            now, safe, before = safe, None, []
+            continue
+        rested = bool(trace) and safe is None and height - reached <= tolerance * abs(height)
+        posterior, reached = found, height
+        trace.append(likelihood)
+        before, now, safe = [*before, now][-2:], maximise(posterior), None
+        if rested:
+            return posterior, now[1], now[0], trace, True
+        if len(before) == 2 and len(trace) >= PLAIN:
+            safe, now = now, _leap(*before, now)
+            before = []
+    confusion, prior = safe or now  # nobody has seen yet where a last leap leads
     return posterior, prior, confusion, trace, False
+
+
+def _expect(labels: _Labels, confusion: Floats, prior: Floats) -> tuple[Floats, float]:
+    """Posterior of the items' classes, and the log-likelihood."""
+    joint = labels.per_item(np.log(np.maximum(confusion, TINY)))
+    joint += np.log(np.maximum(prior, TINY))
+    top = joint.max(axis=1, keepdims=True, initial=-np.inf)
+    weight = np.exp(joint - top)
+    total = weight.sum(axis=1, keepdims=True)
+    return weight / total, float((np.log(total) + top).sum())
+
+
+def _leap(*rounds: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Where three rounds in a row lead to; the last of them where they show no direction."""
+    zero, one, two = (np.concatenate([part.ravel() for part in values]) for values in rounds)
+    step = one - zero
+    turn = (two - one) - step
+    size = float(np.linalg.norm(turn))
+    length = float(np.linalg.norm(step)) / size if size else 1.0
+    if length <= 1:
+        return rounds[-1]
+    reached = zero + 2 * length * step + length**2 * turn
+    reached = np.where(reached > 0, reached, two / 2)  # no chance is negative
+    confusion, _ = rounds[-1]
+    parts = reached[: confusion.size].reshape(confusion.shape), reached[confusion.size :]
+    return _shares(parts[0]), _shares(parts[1])
+
+
+def _shares(weights: Floats) -> Floats:
+    """Probabilities along the last axis."""
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))

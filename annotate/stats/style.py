@@ -20,10 +20,12 @@ def style_of(text: str) -> tuple[int, int, int, int, int]:
 
     As FastChat's style control counts; inside of code nothing but length counts.
     """
-    code = len(FENCED.findall(text))
+    fenced = "```" in text or "~~~" in text
+    code = len(FENCED.findall(text)) if fenced else 0
     prose = FENCED.sub("", text) if code else text
-    headings, items, bold = (len(p.findall(prose)) for p in (HEADING, LIST_ITEM, BOLD))
-    return len(text), headings, items, bold, code
+    headings = len(HEADING.findall(prose)) if "#" in prose else 0
+    bold = len(BOLD.findall(prose)) if "**" in prose or "__" in prose else 0
+    return len(text), headings, len(LIST_ITEM.findall(prose)), bold, code
 
 
 def style_differences(first_P_F: npt.ArrayLike, second_P_F: npt.ArrayLike) -> Floats:

@@ -147,7 +147,7 @@ from judgments
 order by created_at, id;
 
 -- name: votes_by_pair
--- One row per counting vote on a training pair, for the agreement statistics.
+-- One row per counting vote, for the agreement statistics, in no order: these make one of numbers.
 select
     v.pair_id,
     v.labeler,
@@ -164,8 +164,7 @@ select
 from vote_places as v
 inner join pairs as p on p.id = v.pair_id
 left join presentations as s on s.id = v.presentation_id
-where list_contains($purposes, p.purpose)
-order by v.pair_id, v.labeler;
+where list_contains($purposes, p.purpose);
 
 -- name: votes_version
 -- Rows of what votes_by_pair is made of; rows are only ever appended.

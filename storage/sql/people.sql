@@ -141,15 +141,12 @@ last_seen as (
     select
         labeler,
         max(created_at) as last_at
-    from judgment_events
+    from judgment_rows
     group by labeler
 )
 
 select
     l.name,
-    l.role,
-    l.kind,
-    l.active,
     coalesce(w.judged, 0) as judged,
     coalesce(w.skipped, 0) as skipped,
     coalesce(w.today, 0) as today,
@@ -173,8 +170,7 @@ left join work as w on w.labeler = l.name
 left join agreements as a on a.labeler = l.name
 left join gold_answers as g on g.labeler = l.name
 left join repeats as r on r.labeler = l.name
-left join last_seen as s on s.labeler = l.name
-order by judged desc, l.name;
+left join last_seen as s on s.labeler = l.name;
 
 -- name: people_days
 -- How much everybody judged on each day since $since, and how fast; imported votes are left out.

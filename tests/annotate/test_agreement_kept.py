@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from threading import Event
 
 import pytest
 from browsing import wait_for
@@ -13,6 +14,7 @@ from annotate.agreement_kept import KeptFullReport, kept_report
 from annotate.config import AnnotateConfig
 from annotate.kept import REST, SLOW_SECONDS, Kept
 from annotate.report_child import report_from_child
+from storage.errors import StoreError
 from storage.judgments import votes_version
 from storage.records import LabelerKind, Verdict
 
@@ -64,7 +66,49 @@ def test_a_slow_report_rests_while_votes_come_in_but_not_when_settings_change(st
     assert kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 1
     assert SLOW_SECONDS < 1
     now[0] += REST
-    assert kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 2
+    wait_for(lambda: kept.value(store, AnnotateConfig(tie_breaker=False)).judgments == 2)
+
+
+def test_nobody_waits_while_a_slow_answer_is_worked_out_anew(store):
+    now, go = [0.0], Event()
+    go.set()
+
+    def work(_, config):
+        assert go.wait(30)
+        now[0] += 2 * SLOW_SECONDS
+        if config.tie_breaker:
+            return now[0]
+        raise StoreError("it is closed")
+
+    kept = Kept(work, lambda _: (int(now[0] * 1000),), clock=lambda: now[0])
+    first = kept.value(store, AnnotateConfig())
+    go.clear()
+    now[0] += REST
+    assert [kept.value(store, AnnotateConfig()) for _ in range(3)] == [first] * 3
+    go.set()
+    wait_for(lambda: kept.value(store, AnnotateConfig()) > first)
+    with pytest.raises(StoreError, match="closed"):
+        kept.value(store, AnnotateConfig(tie_breaker=False))
+
+
+def test_an_answer_that_fails_behind_is_asked_for_again_later(store, caplog):
+    now, broken = [0.0], [False]
+
+    def work(_, __):
+        now[0] += 2 * SLOW_SECONDS
+        if broken[0]:
+            raise StoreError("The store is away.")
+        return now[0]
+
+    kept = Kept(work, lambda _: (int(now[0] * 1000),), clock=lambda: now[0])
+    first = kept.value(store, AnnotateConfig())
+    broken[0] = True
+    now[0] += REST
+    assert kept.value(store, AnnotateConfig()) == first
+    wait_for(lambda: "The store is away." in caplog.text)
+    broken[0] = False
+    now[0] += REST
+    wait_for(lambda: kept.value(store, AnnotateConfig()) > first)
 
 
 def test_a_closed_store_is_not_held(tmp_path):

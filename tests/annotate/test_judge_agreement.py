@@ -12,8 +12,10 @@ from factories import fill_store, make_judgment, open_store
 from statistics_data import shared_file
 
 from annotate.accounts import add_labeler
-from annotate.judge_agreement import model_rows, rows_of
+from annotate.agreement import votes_to_count
+from annotate.judge_agreement import model_rows
 from annotate.stats.estimate import MIN_PAIRS, Estimate
+from storage.judges import model_judgments
 from storage.records import LabelerKind, Verdict
 
 F, S, T, B, SKIP = (v.value for v in Verdict)
@@ -69,7 +71,7 @@ EXAMPLE = [
 
 
 def row_of(example, **changes):
-    (row,) = rows_of(
+    (row,) = model_rows(
         model_table([r[:4] for r in example]), vote_table({r[0]: r[4] for r in example}), **changes
     )
     return row
@@ -201,7 +203,7 @@ def test_gpt4_on_mt_bench_agrees_with_experts_as_published():
     ):
         votes[item].append({"a": F, "b": S, "tie": T}[choice])
         gpt4[item] = {"model_a": F, "model_b": S}.get(winner, T)
-    (row,) = rows_of(
+    (row,) = model_rows(
         model_table([(item, v, None, (1, 1)) for item, v in gpt4.items()]), vote_table(votes)
     )
 
@@ -212,13 +214,17 @@ def test_gpt4_on_mt_bench_agrees_with_experts_as_published():
     assert row.people_agreement_without_ties.value == pytest.approx(0.84, abs=0.03)
 
 
+def rows_of(store):
+    return model_rows(model_judgments(store), votes_to_count(store))
+
+
 def test_the_rows_of_a_store_are_of_its_models(tmp_path):
     with open_store(tmp_path) as store, store.connected():
-        assert model_rows(store) == []
+        assert rows_of(store) == []
         pairs = fill_store(store, pairs=12, labelers=(), admin=None).pairs
         add_labeler(store, "gpt", password=None, kind=LabelerKind.MODEL)
         add_labeler(store, "llama", password=None, kind=LabelerKind.MODEL)
-        assert model_rows(store) == []
+        assert rows_of(store) == []
         for i, pair in enumerate(pairs):
             agreed = Verdict.FIRST if i < 9 else Verdict.SECOND
             rows = [
@@ -227,7 +233,7 @@ def test_the_rows_of_a_store_are_of_its_models(tmp_path):
                 make_judgment(pair, "llama", Verdict.SKIP if i else Verdict.FIRST),
             ]
             store.append(rows)
-        gpt, llama = model_rows(store)
+        gpt, llama = rows_of(store)
         assert (gpt.labeler, gpt.judged, gpt.shared) == ("gpt", 12, 12)
         assert gpt.vote_agreement.value == pytest.approx(9 / 12)
         assert (llama.judged, llama.shared) == (1, 1)

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from browsing import NOW, READY, Page, violations
+from browsing import NOW, READY, LabelingServer, Page, violations
+from factories import fill_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -18,18 +19,33 @@ FILL_PACE = """(parts) => {
 QUESTION = [{"name": "correct", "question": "Which one is more correct?"}]
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
-)
-def test_axe_finds_nothing(browser, labeling, width, scheme):
-    server = labeling(
+SCREENS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+
+
+@pytest.fixture(scope="module")
+def asking_all(tmp_path_factory):
+    """A server whose page shows all it can, with a labeler for each screen."""
+    names = [f"{scheme} {width}" for width, scheme in SCREENS]
+    made = LabelingServer(
+        tmp_path_factory.mktemp("asking-all"),
+        fill=lambda store, pairs: fill_store(store, pairs=pairs, labelers=names),
         criteria=QUESTION,
         reasons=("wrong facts",),
         ask_acceptable=True,
         allow_edit=True,
         guidelines="# Rules\n\nPrefer what is **right**.",
+        votes_per_pair=len(SCREENS),
     )
-    ann = Page(browser, server, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    yield made
+    made.down()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_axe_finds_nothing(browser, asking_all, width, scheme):
+    who = f"{scheme} {width}"
+    ann = Page(
+        browser, asking_all, name=who, viewport={"width": width, "height": 844}, color_scheme=scheme
+    )
     found = {"pair": violations(ann)}
     ann.page.wait_for_timeout(200)
     ann.key("2")

@@ -16,7 +16,7 @@ from factories import (
 )
 
 from annotate.accounts import add_labeler
-from annotate.agreement import counted_votes
+from annotate.agreement import counted_votes, votes_to_count
 from annotate.config import AnnotateConfig
 from annotate.slices import MOST, Dimension, most_different, over_time, slices_of
 from annotate.votes_table import votes_of_table
@@ -69,7 +69,8 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sliced(store):
     table = counted_votes(
-        store, AnnotateConfig(votes_per_pair=2, overlap_share=1.0, evaluation_votes=2)
+        votes_to_count(store),
+        AnnotateConfig(votes_per_pair=2, overlap_share=1.0, evaluation_votes=2),
     ).table
     seen = votes_of_table(table)
     facts = pair_facts(store, purposes=[Purpose.TRAIN, Purpose.EVALUATION])
@@ -172,7 +173,7 @@ def votes_of_many(table):
 
 def test_nothing_judged_gives_no_slices(tmp_path):
     with open_store(tmp_path) as empty, empty.connected():
-        table = counted_votes(empty, AnnotateConfig()).table
+        table = counted_votes(votes_to_count(empty), AnnotateConfig()).table
         facts = pair_facts(empty, purposes=[Purpose.TRAIN])
         seen = votes_of_table(table)
         slices = slices_of(seen, table, facts, vote_guidelines(empty))
@@ -188,7 +189,8 @@ def test_what_does_not_count_is_counted_by_reason(store):
         "skips": 1,
     }
     table = counted_votes(
-        store, AnnotateConfig(votes_per_pair=1, evaluation_votes=1, tie_breaker=True)
+        votes_to_count(store),
+        AnnotateConfig(votes_per_pair=1, evaluation_votes=1, tie_breaker=True),
     )
     assert table.left_out == {"of_models": 0, "tie_breaking": 48}
     assert list(prompt_excerpts(store, ["none"], chars=5)) == []

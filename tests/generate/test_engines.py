@@ -49,6 +49,12 @@ def engine(request, micro_model, adapter):
 
 
 @pytest.fixture(scope="module")
+def plain(engine, tokenizer):
+    """The base model's answers to `requests_of(tokenizer)`, all in one call."""
+    return sampled(engine, requests_of(tokenizer))
+
+
+@pytest.fixture(scope="module")
 def tokenizer(micro_model):
     return load_tokenizer(micro_model)
 
@@ -116,29 +122,23 @@ def test_every_request_gets_exactly_one_sample(engine, tokenizer):
     assert sorted(s.key for s in samples) == sorted(r.key for r in requests)
 
 
-def test_the_same_seed_gives_the_same_tokens_in_any_company(engine, tokenizer):
-    requests = requests_of(tokenizer)
+def test_the_same_seed_gives_the_same_tokens_in_any_company(engine, tokenizer, plain):
+    request = requests_of(tokenizer)[5]
 
-    together = sampled(engine, requests)
-    alone = sampled(engine, [requests[5]])
+    alone = sampled(engine, [request])
 
-    assert alone[requests[5].key].token_ids == together[requests[5].key].token_ids
-
-
-def test_different_seeds_and_temperatures_give_different_answers(engine, tokenizer):
-    samples = sampled(engine, requests_of(tokenizer))
-
-    assert len({s.token_ids for s in samples.values()}) > len(samples) / 2
+    assert alone[request.key].token_ids == plain[request.key].token_ids
 
 
-def test_log_probabilities_are_those_of_the_untempered_policy(engine, tokenizer, micro_model):
+def test_different_seeds_and_temperatures_give_different_answers(plain):
+    assert len({s.token_ids for s in plain.values()}) > len(plain) / 2
+
+
+def test_log_probabilities_are_those_of_the_untempered_policy(plain, tokenizer, micro_model):
     model = AutoModelForCausalLM.from_pretrained(micro_model, dtype=torch.float32)
-    requests = requests_of(tokenizer)
 
-    samples = sampled(engine, requests)
-
-    for request in requests:
-        sample = samples[request.key]
+    for request in requests_of(tokenizer):
+        sample = plain[request.key]
         assert len(sample.logprobs) == len(sample.token_ids)
         assert sample.logprobs == pytest.approx(
             reference_logprobs(model, request, sample), abs=2e-4
@@ -146,20 +146,18 @@ def test_log_probabilities_are_those_of_the_untempered_policy(engine, tokenizer,
 
 
 def test_an_adapter_is_what_answers_and_the_base_is_itself_again_after(
-    engine, tokenizer, adapter, micro_model
+    engine, tokenizer, adapter, micro_model, plain
 ):
     from peft import PeftModel
 
     requests = requests_of(tokenizer)
-    before = sampled(engine, requests)
 
     adapted = sampled(engine, requests_of(tokenizer, adapter=adapter))
     after = sampled(engine, requests)
 
-    assert {k: s.token_ids for k, s in after.items()} == {k: s.token_ids for k, s in before.items()}
-    assert {k: s.token_ids for k, s in adapted.items()} != {
-        k: s.token_ids for k, s in before.items()
-    }
+    before = {k: s.token_ids for k, s in plain.items()}
+    assert {k: s.token_ids for k, s in after.items()} == before
+    assert {k: s.token_ids for k, s in adapted.items()} != before
     base = AutoModelForCausalLM.from_pretrained(micro_model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, adapter)
     for request in requests[:4]:
@@ -236,19 +234,18 @@ def test_each_setting_cuts_where_its_definition_says(engine, tokenizer, micro_mo
         assert len(found) > 1
 
 
-def test_a_stop_string_ends_an_answer_and_is_left_out_of_its_text(engine, tokenizer):
-    whole = sampled(engine, requests_of(tokenizer))
+def test_a_stop_string_ends_an_answer_and_is_left_out_of_its_text(engine, tokenizer, plain):
     stop = " "
 
     cut = sampled(engine, requests_of(tokenizer, stop=(stop, "never said")))
 
     for key, sample in cut.items():
-        if stop not in whole[key].text:
-            assert sample.token_ids == whole[key].token_ids
+        if stop not in plain[key].text:
+            assert sample.token_ids == plain[key].token_ids
             continue
         assert sample.finish_reason is FinishReason.STOP_STRING
-        assert sample.text == whole[key].text.split(stop)[0]
-        assert sample.token_ids == whole[key].token_ids[: len(sample.token_ids)]
+        assert sample.text == plain[key].text.split(stop)[0]
+        assert sample.token_ids == plain[key].token_ids[: len(sample.token_ids)]
         assert len(sample.logprobs) == len(sample.token_ids)
     assert FinishReason.STOP_STRING in {s.finish_reason for s in cut.values()}
 

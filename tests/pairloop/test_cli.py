@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -48,11 +49,17 @@ def pairloop(*words: str, cwd: Path | None = None, text: str = "") -> subprocess
     )
 
 
-@pytest.fixture
-def workspace(tmp_path, micro_model) -> Path:
-    folder = tmp_path / "work"
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory, micro_model) -> Path:
+    """What `pairloop init` makes."""
+    folder = tmp_path_factory.mktemp("cli") / "work"
     assert pairloop("init", str(folder), "--model", micro_model).returncode == 0
     return folder
+
+
+@pytest.fixture
+def workspace(tmp_path, untouched) -> Path:
+    return Path(shutil.copytree(untouched, tmp_path / "work"))
 
 
 def refused(done: subprocess.CompletedProcess, *words: str) -> None:
@@ -65,23 +72,40 @@ def refused(done: subprocess.CompletedProcess, *words: str) -> None:
         assert word in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_has_help_and_it_loads_nothing_heavy(words):
-    code = (
-        "import sys; sys.argv = ['pairloop', *sys.argv[1:]]\n"
-        "from pairloop.cli import main\n"
-        "try:\n    main()\n"
-        "finally:\n"
-        "    heavy = {'torch', 'vllm', 'gradio', 'trl', 'transformers', 'datasets', 'duckdb'}\n"
-        "    print('HEAVY', sorted(heavy & sys.modules.keys()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words, "--help"], capture_output=True, text=True, timeout=60
-    )
+HELP = """
+import contextlib, io, json, sys
+from pairloop.cli import main
+said = {}
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["pairloop", *words, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            main()
+            code = 0
+        except SystemExit as done:
+            code = done.code or 0
+    heavy = {"torch", "vllm", "gradio", "trl", "transformers", "datasets", "duckdb"}
+    said[" ".join(words)] = [code, out.getvalue(), sorted(heavy & sys.modules.keys())]
+print(json.dumps(said))
+"""
 
-    assert done.returncode == 0
-    assert "HEAVY []" in done.stdout
-    usage = done.stdout.split("Usage:")[1]
+
+@pytest.fixture(scope="module")
+def helped() -> dict[str, tuple[int, str, list[str]]]:
+    """The code, the text and the heavy modules after each command's help, all in one process."""
+    command = [sys.executable, "-c", HELP, json.dumps(COMMANDS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_it_loads_nothing_heavy(helped, words):
+    code, text, heavy = helped[" ".join(words)]
+
+    assert code == 0
+    assert heavy == []
+    usage = text.split("Usage:")[1]
     assert re.search(r"\n\n  [A-Z][^.]+\.", usage), "a sentence says what it does"
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from factories import PASSWORD
+from serving import wait_for
 
 TOPICS = ["tea", "bread", "bees", "chess", "rain", "soup", "maps", "cats", "moon", "honey"]
 
@@ -82,10 +83,14 @@ def sign_in(address: str, name: str) -> httpx.Client:
     return client
 
 
+def cards_of(client: httpx.Client) -> list[dict]:
+    return client.get("/api/pairs", params={"count": 4}).json()["pairs"]
+
+
 def judge_all(client: httpx.Client) -> int:
     """Prefer the longer answer: two labelers who agree, so that pairs settle."""
     judged = 0
-    while cards := client.get("/api/pairs", params={"count": 4}).json()["pairs"]:
+    while cards := cards_of(client):
         for card in cards:
             sides = ("left", "right")
             longer = max(sides, key=lambda s: (len(card[f"{s}_text"]), card[f"{s}_text"]))
@@ -114,8 +119,8 @@ def test_the_whole_loop_runs_beside_the_labeling_server(workspace, server, tmp_p
         run(workspace, "labelers", "add", name, "--password-stdin", text=f"{PASSWORD}\n")
     generated = json.loads(run(workspace, "generate", "--json"))
     assert generated["sampled"] == generated["wanted"] > 0
-    time.sleep(1.1)  # the desk looks for new pairs once a second
     people = [sign_in(address, name) for name in ("ann", "bob")]
+    wait_for(lambda: cards_of(people[0]))  # the desk looks for new pairs once a second
     assert [judge_all(p) for p in people] == [generated["pairs"]] * 2
 
     report = json.loads(run(workspace, "agreement", "--json"))
@@ -128,7 +133,7 @@ def test_the_whole_loop_runs_beside_the_labeling_server(workspace, server, tmp_p
 
     made = json.loads(run(workspace, "evaluate", "--json"))
     assert made["pairs"] == made["new_pairs"]
-    time.sleep(1.1)
+    wait_for(lambda: cards_of(people[0]) or not made["pairs"])
     assert judge_all(people[0]) == made["pairs"]
     status = json.loads(run(workspace, "status", "--json"))
     first, second = status["rounds"]

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,11 +33,18 @@ CONFIG = TrainConfig(
 )
 
 
-def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, micro_model):
-    fill_workspace(tmp_path, micro_model)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, micro_model):
+    """A workspace, and what one training in it gave; to look at, not to change."""
+    folder = tmp_path_factory.mktemp("trained")
+    fill_workspace(folder, micro_model)
+    with open_store(folder) as store:
+        return folder, train(store, folder, CONFIG)
 
-    with open_store(tmp_path) as store:
-        result = train(store, tmp_path, CONFIG)
+
+def test_train_registers_the_next_policy_with_everything_it_came_from(trained):
+    folder, result = trained
+    with open_store(folder) as store:
         policy = newest_policy(store)
         (state,) = runs(store)
         events = run_events(store, state.run.id)
@@ -65,7 +73,7 @@ def test_train_registers_the_next_policy_with_everything_it_came_from(tmp_path, 
         "matplotlib.org,",
     }, "namespaces only, nothing is loaded"
     assert pq.read_table(result.folder / "rewards.parquet").num_rows == 12
-    assert not list((tmp_path / "policies").glob(".work-*"))
+    assert not list((folder / "policies").glob(".work-*"))
 
 
 def test_too_few_settled_pairs_are_refused_with_the_numbers_and_leave_nothing(
@@ -82,7 +90,7 @@ def test_too_few_settled_pairs_are_refused_with_the_numbers_and_leave_nothing(
     assert not (tmp_path / "policies").exists()
 
 
-SLOW = CONFIG.model_copy(update={"epochs": 30, "checkpoints": 30})
+SLOW = CONFIG.model_copy(update={"epochs": 10, "checkpoints": 10})
 CHILD = """
 import sys
 from pathlib import Path
@@ -111,7 +119,7 @@ def test_a_run_killed_half_way_goes_on_to_the_same_weights(tmp_path, micro_model
     )
     deadline = time.monotonic() + 120
     for line in child.stdout:
-        if int(line) >= 20 or time.monotonic() > deadline:
+        if int(line) >= 7 or time.monotonic() > deadline:
             break
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -127,21 +135,16 @@ def test_a_run_killed_half_way_goes_on_to_the_same_weights(tmp_path, micro_model
 
 
 def test_a_policy_published_but_not_registered_is_registered_by_the_next_run(
-    tmp_path, micro_model, capsys
+    tmp_path, micro_model, trained
 ):
     """Killed between the folder's rename and the row: nothing is trained twice."""
+    _, first = trained
     fill_workspace(tmp_path, micro_model)
-    with open_store(tmp_path) as store:
-        first = train(store, tmp_path, CONFIG)
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    fill_workspace(twin, micro_model)
-    (twin / "policies").mkdir()
-    first.folder.rename(twin / "policies" / "round-1")
+    shutil.copytree(first.folder, tmp_path / "policies" / "round-1")
 
-    with open_store(twin) as store:
+    with open_store(tmp_path) as store:
         steps = []
-        again = train(store, twin, CONFIG, on_step=lambda *a: steps.append(a))
+        again = train(store, tmp_path, CONFIG, on_step=lambda *a: steps.append(a))
 
     assert steps == []
     assert replace(again.policy, run_id=None, created_at=NOW) == replace(

@@ -144,6 +144,23 @@ def test_one_labeler_one_pair_unanimous_opposed(model):
     assert (ties.posterior_P_K.argmax(axis=1) == 2).all()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 1.0])
+def test_leaps_come_to_rest_where_plain_rounds_do_in_fewer_rounds(smoothing, monkeypatch):
+    """Few votes on each pair and weak labelers: plain EM needs hundreds of rounds."""
+    _, labels = made(3, accuracies=np.linspace(0.4, 0.8, 20), pairs=1500, votes=3, classes=4)
+    how = {"classes": 4, "smoothing": smoothing, "tolerance": 1e-12, "iterations": 5000}
+    leaping = dawid_skene(*labels, **how)
+    monkeypatch.setattr("annotate.stats.dawid_skene.PLAIN", 5000)
+    plain = dawid_skene(*labels, **how)
+    assert leaping.converged
+    assert plain.converged
+    assert len(leaping.log_likelihood) - 60 < (len(plain.log_likelihood) - 60) / 2
+    assert leaping.log_likelihood[-1] == pytest.approx(plain.log_likelihood[-1], rel=1e-6)
+    assert leaping.confusion_L_K_V == pytest.approx(plain.confusion_L_K_V, abs=5e-3)
+    if not smoothing:
+        assert (np.diff(leaping.log_likelihood) >= -1e-9).all()
+
+
 def test_people_without_votes_have_no_accuracy():
     fit = one_coin([0, 0], [0, 2], [0, 0], classes=2, labelers=3)
     assert np.isnan(fit.accuracy_L).tolist() == [False, True, False]
