@@ -55,6 +55,7 @@ from storage.store import Store
 
 log = logging.getLogger(__name__)
 
+_QUEUE_SECONDS = 1.0
 DISK_FULL = (
     "The disk of the server is full, so this was not stored. Decisions are kept in the browser and "
     "sent again; tell whoever runs the server to free some space."
@@ -252,5 +253,7 @@ def _mount_pages(
             theme=theme,
             head=head,
         )
+        # Gradio looks a thousand times a second for queued events; the gate lets none come.
+        blocks._queue.sleep_when_free = _QUEUE_SECONDS  # noqa: SLF001 - there is no setting
     template = Path(gr.__file__).parent / "templates" / "frontend" / "index.html"
     app.add_middleware(PagePolicy, template=template.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ import time
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -54,17 +55,28 @@ _ENDS = "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors
 _OWN_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; {_ENDS}"
 
 
+class _Known(NamedTuple):
+    """Who was found for a cookie or token, and when that is no longer to be believed."""
+
+    until: float
+    changes: int
+    versions: tuple[int, ...]
+    labeler: Labeler | None
+
+
 class Sessions:
     """Who a cookie or token is, remembered so that assets and judgments cost no query.
 
-    What this process changes counts at once; what another command changes, within a second.
+    What this process changes counts at once; what another command changes, within a second, or
+    within half a minute while the store does not answer: nobody waits for somebody else's look.
     """
 
     def __init__(self, store: Store, *, hours: float) -> None:
         self.hours = hours
         self._store = store
         self._lock = Lock()
-        self._known: dict[tuple[str, bool], tuple[float, int, Labeler | None]] = {}
+        self._looking = Lock()  # held while the store is asked, by the one who asks
+        self._known: dict[tuple[str, bool], _Known] = {}
         self._looked = 0.0
         self._versions: tuple[int, ...] = ()
 
@@ -79,30 +91,41 @@ class Sessions:
         self._look()
         fresh, labeler = self._kept(secret, is_token=is_token)
         if not fresh:
-            changes = accounts.changes()  # before looking: a change meanwhile makes it stale
+            # Both from before looking: a change meanwhile makes what is found stale.
+            changes, versions = accounts.changes(), self._versions
             look = token_labeler if is_token else accounts.session_labeler
             labeler = look(self._store, secret)
             with self._lock:
                 if len(self._known) > 10_000:
                     self._known.clear()
                 until = time.monotonic() + _KEPT_SECONDS
-                self._known[secret, is_token] = (until, changes, labeler)
+                self._known[secret, is_token] = _Known(until, changes, versions, labeler)
         return labeler
 
     def _kept(self, secret: str, *, is_token: bool) -> tuple[bool, Labeler | None]:
-        until, changes, labeler = self._known.get((secret, is_token), (0.0, -1, None))
-        return until > time.monotonic() and changes == accounts.changes(), labeler
+        known = self._known.get((secret, is_token))
+        if (
+            known is None
+            or known.until <= time.monotonic()
+            or (known.changes, known.versions) != (accounts.changes(), self._versions)
+        ):
+            return False, None
+        return True, known.labeler
 
     def _look(self) -> None:
         """Forget everybody if another command changed an account or ended a sign-in."""
-        with self._lock:
-            if time.monotonic() - self._looked <= _LOOK_SECONDS:
-                return
+        asked = time.monotonic()
+        if asked - self._looked <= _LOOK_SECONDS or not self._looking.acquire(blocking=False):
+            return
+        try:
             versions = sign_in_versions(self._store)
-            self._looked = time.monotonic()
-            if versions != self._versions:
-                self._known.clear()
-                self._versions = versions
+            with self._lock:
+                if versions != self._versions:
+                    self._known.clear()
+                    self._versions = versions
+            self._looked = asked
+        finally:
+            self._looking.release()
 
     def start(self, name: str) -> str:
         """Sign in; returns the cookie's token."""

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pairloop.memory import give_memory_back
+
 START_SECONDS = 120.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["benchmarks.labeling_imports"])
@@ -26,6 +28,7 @@ def _serve(root: Path, port: int, log: Path) -> None:
     from pairloop.serve import serve
     from pairloop.workspace import open_workspace
 
+    give_memory_back()
     space = open_workspace(root)
     config = space.annotate.model_copy(update={"port": port})
     serve(space, config=config, logins=[], ready=lambda *_: None)
@@ -50,6 +53,7 @@ class LabelingServer:
     def start(self) -> None:
         """Begin; `wait` says when it answers."""
         words = (self.root, self._port, self.log)
+        give_memory_back()  # as `pairloop annotate` does; the first server's parent inherits it
         self._process = _CONTEXT.Process(target=_serve, args=words, daemon=True)
         self._process.start()
 

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
@@ -29,6 +30,7 @@ from benchmarks.labeling_crowd import COOKIE, Crowd, Diary, compare
 from benchmarks.labeling_server import LabelingServer
 from pairloop.demo.workspace import MODEL_DIR, PROMPTS_FILE
 from pairloop.workspace import Workspace, init_workspace, open_workspace
+from storage.quack import attach
 from storage.records import Role
 from storage.store import Store
 
@@ -51,6 +53,11 @@ epochs = 2
 batch_size = 8
 """
 LOOK_SECONDS = 5.0
+_COUNTED = ("judgment_rows", "presentation_rows", "pair_rows", "response_rows", "run_event_rows")
+WEIGH = (
+    "select (select sum(memory_usage_bytes)::double from duckdb_memory()) as duckdb, "
+    + ", ".join(f"(select count(*) from {table}) as {table}" for table in _COUNTED)
+)
 SAMPLES = 20  # of the server's memory
 
 
@@ -119,11 +126,21 @@ class Loop:
         self._thread.join(timeout=120)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """The server's memory at one moment, and what was in the store then."""
+
+    minute: float
+    resident: float  # MB
+    duckdb: float  # MB: what DuckDB says it holds; the rest is Python's and the allocator's
+    rows: dict[str, int]
+
+
 class Watch:
     """The server's memory and processor time, and a lead who looks at the status."""
 
     def __init__(self, server: LabelingServer, lead: str, *, seconds: float) -> None:
-        self.megabytes: list[float] = []
+        self.weights: list[Weight] = []
         self.milliseconds: list[float] = []
         self._server = server
         self._lead = lead
@@ -136,11 +153,21 @@ class Watch:
             thread.start()
 
     def _weigh(self) -> None:
+        began = time.monotonic()
+        served = attach(self._server.root / "pairloop.duckdb")
+        assert served is not None, "the server shares its file"
         while True:
-            self.megabytes.append(self._resident())
-            if self._ending.wait(self._every):
-                self.megabytes.append(self._resident())
+            (said,) = served.query(WEIGH, {}).to_pylist()
+            weight = Weight(
+                minute=(time.monotonic() - began) / 60,
+                resident=self._resident(),
+                duckdb=said.pop("duckdb") / 2**20,
+                rows=said,
+            )
+            self.weights.append(weight)
+            if self._ending.is_set():
                 return
+            self._ending.wait(self._every)
 
     def _resident(self) -> float:
         status = Path(f"/proc/{self._server.pid}/status").read_text()
@@ -180,6 +207,20 @@ def routes(diary: Diary, lead: list[float], seconds: float) -> str:
     return "\n".join(lines)
 
 
+def memory(weights: list[Weight]) -> str:
+    """The server's memory beside what it has to hold."""
+    kinds = [kind.removesuffix("_rows") + "s" for kind in weights[0].rows]
+    lines = [f"| minute | server, MB | of it DuckDB | the rest | {' | '.join(kinds)} |"]
+    lines.append("| ---: " * (4 + len(kinds)) + "|")
+    for at in weights:
+        rows = " | ".join(f"{n:,}" for n in at.rows.values())
+        rest = at.resident - at.duckdb
+        lines.append(
+            f"| {at.minute:.1f} | {at.resident:.0f} | {at.duckdb:.0f} | {rest:.0f} | {rows} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -214,12 +255,8 @@ def main() -> None:
         with Store(space.root / "pairloop.duckdb") as store:
             found = compare(store, diary)
     print(routes(diary, watch.milliseconds, took), end="\n\n")
-    weights = watch.megabytes
-    print(
-        f"Memory of the server: {weights[1]:.0f} MB once all have their first cards, "
-        f"{weights[len(weights) // 2]:.0f} in the middle, {weights[-1]:.0f} at the end, "
-        f"{max(weights):.0f} at most. Processor: {100 * busy / took:.0f} % of one core."
-    )
+    print(memory(watch.weights), end="\n\n")
+    print(f"Processor of the server: {100 * busy / took:.0f} % of one core.")
     if loop is not None:
         print(f"Beside it, whole runs: {loop.done}; ended with an error: {loop.refused or 'none'}.")
     print(f"Lost connections: {diary.lost_connections}; asked to try later: {dict(diary.later)}.")

@@ -5,9 +5,10 @@ The only file that imports vllm.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
+from multiprocessing import active_children
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
@@ -26,6 +27,9 @@ RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM takes these as max_lora_rank
 # vLLM 0.32 rewinds a seeded request's generator after a prompt was read in parts, which a CPU
 # generator can't do ("CPU Generator does not use offset"): there, prompts are read whole.
 _CPU_SCHEDULING = {"enable_chunked_prefill": False}
+_ENGINE = "EngineCore"  # in the name of its process
+_LOOK_SECONDS = 0.5  # between two looks whether an engine that starts still lives
+_OWN_WORDS_SECONDS = 3.0  # in which vLLM may say itself why it died
 _CPU_MEMORY_SHARE = 0.1  # vLLM takes 90 % of the memory by default, also of a laptop's
 
 
@@ -50,11 +54,10 @@ class VllmSampler:
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
             os.environ.setdefault("OMP_NUM_THREADS", "1")
         import vllm
-        from vllm import LLM
 
         memory = config.gpu_memory_utilization or (_CPU_MEMORY_SHARE if on_cpu else 0.9)
         try:
-            self._llm = LLM(
+            self._llm = _started(
                 model=config.model,
                 dtype=config.dtype,
                 enforce_eager=on_cpu,
@@ -165,6 +168,50 @@ def _params(sampling: Sampling) -> Any:
         detokenize=bool(sampling.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
+
+
+def _started(**settings: Any) -> Any:
+    """vllm.LLM of these settings; raises RuntimeError soon after its engine's process has died.
+
+    vLLM 0.32 itself notices that until the engine is loaded. After that it waits ten minutes for
+    its first word, and without end for its answer to the first call (SyncMPClient.call_utility).
+    """
+    from vllm import LLM
+
+    made: list[Any] = []
+    failed: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            made.append(LLM(**settings))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            failed.append(error)
+
+    if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+        return LLM(**settings)
+    _while_engines_live(make)
+    if failed:
+        raise failed[0]
+    return made[0]
+
+
+def _while_engines_live(start: Callable[[], None]) -> None:
+    """Call it in a thread of its own; raises RuntimeError if an engine's process dies meanwhile."""
+    before = set(active_children())
+    thread = Thread(target=start, daemon=True, name="starting the engine")
+    thread.start()
+    ends: set[int] = set()
+    while thread.is_alive():
+        new = set(active_children()) - before
+        ends |= {process.sentinel for process in new if _ENGINE in process.name}
+        if ends and wait(ends, timeout=0):
+            thread.join(timeout=_OWN_WORDS_SECONDS)
+            if thread.is_alive():
+                raise RuntimeError(
+                    "the engine's process was killed while it started, or failed for the reason "
+                    "shown above"
+                )
+        thread.join(timeout=_LOOK_SECONDS)
 
 
 def _say_when_dead(core: Any) -> None:

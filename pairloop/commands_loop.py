@@ -96,6 +96,9 @@ def annotate(
     ] = None,
 ) -> None:
     """Serve the labeling pages until stopped."""
+    from pairloop.memory import give_memory_back
+
+    give_memory_back()
     from pairloop.serve import serve
     from pairloop.workspace import open_workspace
 

@@ -1,8 +1,10 @@
 """Liveness and readiness: what anybody is told, and that neither waits for a store that hangs."""
 
 import shutil
+import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -96,3 +98,19 @@ def test_a_server_that_stops_says_so_and_lives(asking):
     state.stopping = True
     assert not_ready(client) == STOPPING
     assert client.get("/healthz").is_success
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_that_nobody_asks_sleeps(server):
+    """Left alone, the event queues of Gradio's mounts would wake it some thousand times a second."""
+
+    def wakings():
+        said = [task.read_text() for task in Path("/proc/self/task").glob("*/status")]
+        return sum(int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for text in said)
+
+    with listening(server.app) as address:
+        httpx.get(f"{address}/readyz")
+        time.sleep(0.5)
+        before = wakings()
+        time.sleep(2)
+        assert wakings() - before < 600

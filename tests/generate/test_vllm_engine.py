@@ -2,6 +2,9 @@
 
 import json
 import logging
+import multiprocessing
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -10,7 +13,7 @@ import pytest
 from generate.chat import load_tokenizer, prompt_token_ids
 from generate.config import GenerateConfig
 from generate.sampler import Request, open_sampler
-from generate.vllm_engine import _machine_bytes
+from generate.vllm_engine import _LOOK_SECONDS, _machine_bytes, _while_engines_live
 from storage.errors import ModelError
 from storage.records import Message, Sampling
 
@@ -68,18 +71,28 @@ def test_memory_without_room_for_the_model_is_said_with_the_setting(micro_model)
         open_sampler(config_of(micro_model, cache_tokens=0.1), adapters=[])
 
 
-@pytest.mark.slow
-def test_an_engine_process_that_was_killed_is_said(micro_model, monkeypatch):
-    """As on a GPU, where the engine is always a process; vLLM itself would wait for ever."""
+@pytest.fixture
+def in_a_process(monkeypatch):
+    """As on a GPU, where the engine is always a process of its own."""
     from vllm import envs
 
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
     envs.disable_envs_cache()
-    try:
-        engine = open_sampler(config_of(micro_model, cache_tokens=100_000), adapters=[])
-    finally:
-        envs.disable_envs_cache()
+    yield
+    envs.disable_envs_cache()
+
+
+def engine_process() -> psutil.Process:
     (core,) = [p for p in psutil.Process().children() if "EngineCore" in p.name()]
+    return core
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_a_process")
+def test_an_engine_process_that_was_killed_is_said(micro_model):
+    """vLLM itself would wait for ever."""
+    engine = open_sampler(config_of(micro_model, cache_tokens=100_000), adapters=[])
+    core = engine_process()
     samples = engine.sample(requests_of(micro_model, 600))
     assert next(samples).token_ids
 
@@ -88,3 +101,40 @@ def test_an_engine_process_that_was_killed_is_said(micro_model, monkeypatch):
     with pytest.raises(ModelError, match=r"its process was killed.*run this again to go on"):
         list(samples)
     engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_a_process")
+def test_an_engine_process_that_is_killed_when_it_has_just_loaded_is_said(micro_model, monkeypatch):
+    """Here too vLLM itself would wait for ever, for the answer to its first call."""
+    from vllm.v1.engine.core_client import MPClient
+
+    watch = MPClient.start_engine_core_monitor  # what is done first once it has loaded
+
+    def killed(client):
+        engine_process().kill()
+        watch(client)
+
+    monkeypatch.setattr(MPClient, "start_engine_core_monitor", killed)
+    with pytest.raises(ModelError, match=r"can't be loaded \(the engine's process was killed"):
+        open_sampler(config_of(micro_model, cache_tokens=100_000), adapters=[])
+
+
+def test_a_start_is_waited_for_only_while_the_engines_process_lives():
+    ends = threading.Event()
+    engine = multiprocessing.get_context("spawn").Process(
+        target=time.sleep, args=(60,), name="EngineCore_0"
+    )
+
+    def start_and_wait_for_its_word():
+        engine.start()
+        time.sleep(3 * _LOOK_SECONDS)
+        engine.kill()
+        ends.wait(60)
+
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="killed while it started"):
+        _while_engines_live(start_and_wait_for_its_word)
+    assert time.monotonic() - began < 30
+    ends.set()
+    engine.join()
