@@ -67,22 +67,22 @@ where policy_id in (select unnest($policy_ids))
     and prompt_id in (select unnest($prompt_ids));
 
 -- name: responses_by_ids
--- The responses with these ids.
+-- The responses with these ids: the view's columns, from its rows, which are narrowed first.
 select
     id,
     prompt_id,
     policy_id,
     text,
-    prompt_token_ids,
-    token_ids,
+    nullif(prompt_token_ids, []) as prompt_token_ids,
+    nullif(token_ids, []) as token_ids,
     logprobs,
     logprob_sum,
     finish_reason,
     temperature,
     top_p,
-    top_k,
-    min_p,
-    stop,
+    coalesce(top_k, 0) as top_k,
+    coalesce(min_p, 0) as min_p,
+    coalesce(stop, []) as stop,
     max_tokens,
     seed,
     sample_index,
@@ -91,8 +91,9 @@ select
     policy_hash,
     run_id,
     created_at
-from responses
-where list_contains($ids, id);
+from response_rows
+where id in (select unnest($ids))
+qualify row_number() over (partition by id order by created_at) = 1;
 
 -- name: response_texts_by_ids
 -- The texts of the responses with these ids.

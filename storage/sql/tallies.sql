@@ -51,7 +51,7 @@ where p.purpose in ('train', 'evaluation')
     and (
         v.pair_id is not null
         or c.pair_id is not null
-        or list_contains($adjudicated::varchar[], p.id)
+        or p.id in (select unnest($adjudicated::varchar[]))
     )
 order by p.id;
 
