@@ -44,9 +44,15 @@ def response_ids_to(store: Store, policy_ids: Sequence[str], prompt_ids: Sequenc
     return set(found["id"].to_pylist())
 
 
-def responses_by_id(store: Store, ids: Sequence[str]) -> dict[str, Response]:
-    """The stored responses among these ids."""
-    return {r.id: r for r in store.read(Response, "responses_by_ids", ids=sorted(set(ids)))}
+def responses_by_id(
+    store: Store, ids: Sequence[str], *, tokens: bool = True
+) -> dict[str, Response]:
+    """The stored responses among these ids, without each token's log-probability.
+
+    tokens: with the ids of the prompt's and the answer's tokens, where they are known.
+    """
+    found = store.read(Response, "responses_by_ids", ids=sorted(set(ids)), tokens=tokens)
+    return {r.id: r for r in found}
 
 
 def texts_by_id(store: Store, ids: Sequence[str]) -> dict[str, str]:

@@ -102,7 +102,8 @@ def judged_rows(store: Store, pairs: Sequence[Pair]) -> dict[str, list[Row]]:
         and (pair.id in consensus or pair.id in models)
     ]
     prompts = prompts_by_id(store, [one.pair.prompt_id for one in found])
-    texts = responses_by_id(store, [i for one in found for i in (one.pair.first, one.pair.second)])
+    answers = [i for one in found for i in (one.pair.first, one.pair.second)]
+    texts = responses_by_id(store, answers, tokens=False)
     rows: dict[str, list[Row]] = {split.value: [] for split in Split}
     for one in found:
         prompt = prompts[one.pair.prompt_id]

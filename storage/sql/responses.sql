@@ -67,15 +67,16 @@ where policy_id in (select unnest($policy_ids))
     and prompt_id in (select unnest($prompt_ids));
 
 -- name: responses_by_ids
--- The responses with these ids: the view's columns, from its rows, which are narrowed first.
+-- The responses with these ids, without each token's log-probability; with token ids only if $tokens.
+-- The view's columns, from its rows, which are narrowed first.
 select
     id,
     prompt_id,
     policy_id,
     text,
-    nullif(prompt_token_ids, []) as prompt_token_ids,
-    nullif(token_ids, []) as token_ids,
-    logprobs,
+    if($tokens, nullif(prompt_token_ids, []), null) as prompt_token_ids,
+    if($tokens, nullif(token_ids, []), null) as token_ids,
+    null::float[] as logprobs,
     logprob_sum,
     finish_reason,
     temperature,

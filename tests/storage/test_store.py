@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -21,6 +21,7 @@ from storage import adjudication_records, records, run_records, team_records
 from storage.codec import Record
 from storage.errors import StoreError, WorkspaceError
 from storage.records import Message, Verdict
+from storage.responses import responses_by_id
 from storage.sql_files import queries
 from storage.store import Store
 
@@ -39,7 +40,7 @@ with Store(Path(sys.argv[1]), hold=True):
 READ: Mapping[type, tuple[str, str, str]] = {
     records.Prompt: ("prompts_by_ids", "id", "ids"),
     records.Policy: ("policies_all", "id", ""),
-    records.Response: ("responses_by_ids", "id", "ids"),
+    records.Response: ("responses_of_policy", "policy_id", "policy_id"),
     records.Pair: ("pairs_all", "id", ""),
     records.Presentation: ("presentation_by_id", "id", "id"),
     records.Judgment: ("judgment_events_all", "id", ""),
@@ -212,7 +213,7 @@ OF_NOTHING = {
     **dict.fromkeys(["today", "since"], datetime(2300, 1, 1)),
     **dict.fromkeys(["fast_seconds", "fast_chars", "overlap_share"], 1.0),
     **dict.fromkeys(["votes_per_pair", "evaluation_votes"], 1),
-    "every_vote": False,
+    **dict.fromkeys(["every_vote", "tokens"], False),
     "round": -5,
 }
 # Those that count, or list everybody, whatever they are asked about.
@@ -314,3 +315,14 @@ def test_a_file_that_is_no_database_is_an_error_that_says_what_to_do(tmp_path, c
     with pytest.raises(StoreError, match=r"pairloop.duckdb can't be opened.*(copy|away)"):
         Store(database).query("prompts_all")
     assert database.read_bytes() == content
+
+
+def test_answers_by_id_bring_token_ids_only_where_they_are_asked_for(empty):
+    whole = make_response(
+        make_prompt("One?"), make_policy(), "One.", logprobs=(-0.5, -0.25, -0.125)
+    )
+    empty.append([whole])
+    ids = [whole.id, "r1:nobody"]
+    assert responses_by_id(empty, ids) == {whole.id: replace(whole, logprobs=None)}
+    bare = replace(whole, logprobs=None, token_ids=None, prompt_token_ids=None)
+    assert responses_by_id(empty, ids, tokens=False) == {whole.id: bare}
