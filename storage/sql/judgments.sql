@@ -47,27 +47,45 @@ withdrawals as (
     where withdrawn
         and rowid < $below
     group by pair_id, labeler
+),
+
+words as (
+    select
+        j.pair_id,
+        j.labeler,
+        max(
+            {
+                'revision': j.revision,
+                'created_at': j.created_at,
+                'id': j.id,
+                'verdict': j.verdict,
+                'withdrawn': j.withdrawn
+            }
+        ) as last,
+        count(*) as events,
+        min(j.arrival) filter (where w.word is null or (j.revision, j.created_at, j.id) > w.word)
+            as began,
+        min(j.arrival) as arrived
+    from events as j
+    inner join pairs as p on p.id = j.pair_id
+    left join labelers as l on l.name = j.labeler
+    left join withdrawals as w on w.pair_id = j.pair_id and w.labeler = j.labeler
+    where p.strategy <> $imported
+        and coalesce(l.kind, 'human') <> 'model'
+    group by j.pair_id, j.labeler
 )
 
 select
-    j.pair_id,
-    j.labeler,
-    arg_max(j.verdict, (j.revision, j.created_at, j.id)) as verdict,
-    max(j.revision) as revision,
-    arg_max(j.withdrawn, (j.revision, j.created_at, j.id)) as withdrawn,
-    count(*) as events,
-    arg_max(j.created_at, (j.revision, j.created_at, j.id)) as created_at,
-    arg_max(j.id, (j.revision, j.created_at, j.id)) as id
-from events as j
-inner join pairs as p on p.id = j.pair_id
-left join labelers as l on l.name = j.labeler
-left join withdrawals as w on w.pair_id = j.pair_id and w.labeler = j.labeler
-where p.strategy <> $imported
-    and coalesce(l.kind, 'human') <> 'model'
-group by j.pair_id, j.labeler
-order by
-    min(j.arrival) filter (where w.word is null or (j.revision, j.created_at, j.id) > w.word),
-    min(j.arrival);
+    pair_id,
+    labeler,
+    last.verdict as verdict,
+    last.revision as revision,
+    last.withdrawn as withdrawn,
+    events,
+    last.created_at as created_at,
+    last.id as id
+from words
+order by began, arrived;
 
 -- name: judgment_events_of_labeler
 -- Every judgment row of one labeler on pairs that were not imported with their votes, as they
