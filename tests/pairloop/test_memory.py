@@ -12,6 +12,7 @@ from factories import make_policy, make_prompt, make_response
 from storage.quack import attach
 from storage.store import Store
 
+READERS = 5
 READS = 25
 ROWS = 3000
 
@@ -58,7 +59,7 @@ def database(tmp_path_factory):
 
 
 def grown(database: Path, *, setting: str) -> float:
-    """MB that a server grows by while others read the answers over and over."""
+    """MB that a server grows by while others read the answers over and over, after a first time."""
     context = multiprocessing.get_context("spawn")
     environment = {k: v for k, v in os.environ.items() if "MALLOC" not in k}
     with subprocess.Popen(
@@ -71,7 +72,7 @@ def grown(database: Path, *, setting: str) -> float:
         try:
             assert server.stdout.readline() == "ready\n"
             weights = []
-            for _ in range(2):
+            for _ in range(READERS):
                 reader = context.Process(target=read, args=(database, READS))
                 reader.start()
                 reader.join(timeout=120)
@@ -80,9 +81,11 @@ def grown(database: Path, *, setting: str) -> float:
         finally:
             server.stdin.close()
             server.wait(timeout=30)
-    return weights[1] - weights[0]
+    return weights[-1] - weights[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_server_does_not_grow_with_what_others_read_of_it(database):
-    assert grown(database, setting="give back") < 25
+    """Measured beside a server left alone, since how much one grows is the machine's affair:
+    5 to 35 MB against 270 to 330 on two cores."""
+    assert grown(database, setting="give back") < grown(database, setting="leave alone") / 2
