@@ -66,6 +66,13 @@ def main() -> None:
     except PairloopError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError:
+        print(
+            "Error: this needs more memory than is free here. Free some, or give less at once, then "
+            "run it again.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what typer makes of Ctrl-C
             print(
