@@ -17,6 +17,7 @@ from annotate.desk import Desk
 from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
 from annotate.rounds import RoundRunner, command_of
+from annotate.settings import with_own_seed
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
 from pairloop.logs import configure
 from pairloop.opening import LastWords, starting
@@ -58,6 +59,7 @@ def serve(
         if not led and FIRST_ADMIN not in people:
             add_labeler(store, FIRST_ADMIN, password=None, role=Role.ADMIN)
             names.append(FIRST_ADMIN)
+        config = with_own_seed(store, config)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
         runner = RoundRunner(space.root, learns_from_scores=space.train.method in RLHF)
