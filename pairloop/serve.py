@@ -1,5 +1,6 @@
 """`pairloop annotate`: the labeling pages, until stopped."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -7,6 +8,8 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
+from typing import Literal
 
 import uvicorn
 
@@ -91,6 +94,7 @@ def serve(
         server = LastWords(
             uvicorn.Config(
                 app,
+                http=_http(),
                 log_config=None,  # its lines go where ours go
                 access_log=False,  # annotate/observe.py has a line for each request
                 proxy_headers=False,
@@ -127,6 +131,15 @@ def tell_of_child(runner: RoundRunner) -> None:
             child.pid,
             child.log,
         )
+
+
+def _http() -> type[asyncio.Protocol] | Literal["h11"]:
+    """What reads requests: each bounds the head of one."""
+    if find_spec("httptools") is None:
+        return "h11"
+    from pairloop.bounded_http import BoundedHttp
+
+    return BoundedHttp
 
 
 def _nobody(_payload: dict[str, object]) -> None:
