@@ -71,7 +71,7 @@ def without_listed(
     print(f"{len(listed)} prompts are in the list of --decontaminate and were left out.")
     for prompt in listed[:SHOWN]:
         where, words = hits[prompt.id]
-        print(f"  {_short(prompt)}: {where}: {words[:80]}")
+        print(f"  {_short(prompt)}: {where}: {words[:80]!r}")
     stored = len(hits.keys() & there)
     if stored:
         print(f"{stored} prompts that were stored before are in it too; they stay.")
