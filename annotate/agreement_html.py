@@ -12,6 +12,7 @@ from annotate.stats.estimate import Estimate
 from annotate.stats.sizes import comparisons_for_win, half_width, votes_for_agreement
 from storage.errors import InputError
 from storage.queue_pages import DisputedPair
+from storage.words import many
 
 BESIDE = 14  # labelers up to which the matrix has room beside another picture
 
@@ -40,7 +41,7 @@ def agreement_html(now: Looked) -> str:
 def _freshness(now: Looked, full: FullReport) -> str:
     report = full.agreement
     said = (
-        f"{report.judgments:,} votes of {len(report.labelers):,} people on {report.pairs:,} pairs, "
+        f"{many(report.judgments, 'vote')} of {len(report.labelers):,} people on {many(report.pairs, 'pair')}, "
         f"as of {full.made_at:%Y-%m-%d %H:%M} UTC."
     )
     if now.problem:
@@ -71,7 +72,7 @@ def _tiles(full: FullReport) -> list[Raw]:
 
 def _figure(title: str, found: Estimate, note: str) -> Raw:
     if found.value is None:
-        few = f"{found.n:,} pairs with two votes or more"
+        few = f"{many(found.n, 'pair')} with two votes or more"
         return tile(title, "not enough data", note=few, soft=True)
     interval = f"{found.low:.2f} to {found.high:.2f}"
     return tile(title, f"{found.value:.2f}", small=interval, note=note)

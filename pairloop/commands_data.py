@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 prompts_app = typer.Typer(help="The prompts that the policies answer.", no_args_is_help=True)
 
@@ -102,7 +103,7 @@ def prompts_add(
         f"{sum(p.split == split for p in new)} {split}" for split in ("train", "validation", "test")
     )
     print(
-        f"Added {len(new)} prompts ({splits}), {len(kept) - len(new)} were there already. "
+        f"Added {many(len(new), 'prompt')} ({splits}), {many(len(kept) - len(new), 'was', 'were')} there already. "
         "Next: pairloop generate"
     )
 
@@ -122,7 +123,7 @@ def prompts_near(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> 
         return
     say_near(found, shown=len(found))
     print(
-        f"{len(found)} of {len(stored)} prompts nearly repeat an earlier one. Next: pairloop generate"
+        f"{len(found)} of {many(len(stored), 'prompt')} nearly repeating an earlier one. Next: pairloop generate"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from storage.records import Role
@@ -98,7 +99,7 @@ def labelers_list(*, workspace: WorkspaceDir = Path(), as_json: Json = False) ->
     names = ["name", "role", "kind", "active", "paused", "groups"]
     shown = [[", ".join(v) if isinstance(v, list) else v for v in row.values()] for row in rows]
     table("Labelers", names, shown)
-    print(f"{len(rows)} labelers. Next: pairloop annotate")
+    print(f"{many(len(rows), 'labeler')}. Next: pairloop annotate")
 
 
 @labelers_app.command("disable")
