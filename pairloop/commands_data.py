@@ -27,7 +27,7 @@ def init(
         str, typer.Option(help="The SFT model: a Hub id (owner/name) or a path.  [required]")
     ] = "",
 ) -> None:
-    """Make a workspace: pairloop.toml, guidelines.md and the database."""
+    """Make a workspace: pairloop.toml, guidelines.md, a database."""
     from pairloop.workspace import init_workspace
 
     if not model:
@@ -45,7 +45,10 @@ def init(
 @prompts_app.command("add")
 def prompts_add(
     files: Annotated[
-        list[str], typer.Argument(help="JSONL, CSV or Parquet files, or hf:owner/name[:split].")
+        list[str],
+        typer.Argument(
+            help="JSONL, JSON, CSV or Parquet files (also .gz), or hf:owner/name[:split]."
+        ),
     ],
     *,
     workspace: WorkspaceDir = Path(),

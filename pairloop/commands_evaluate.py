@@ -61,7 +61,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put policies' answers to the test prompts before people, blind; report the win rates."""
+    """Compare policies on the test prompts, blind. Reports the win rates so far."""
     from pairloop.evaluation import opponents
     from pairloop.workspace import open_workspace
     from storage.errors import ConfigurationError

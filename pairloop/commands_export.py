@@ -65,7 +65,7 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write settled pairs as a data set with a card, or a policy as a model; --hub sends it."""
+    """Write settled pairs as a data set, or a policy as a model. --hub sends it to the Hub."""
     from pairloop.workspace import open_workspace
     from train.export_formats import Format
     from train.handoff import Tool

@@ -42,7 +42,7 @@ def import_(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Take in votes and candidate answers from elsewhere; they are kept apart as off-policy."""
+    """Take in votes and candidate answers from elsewhere. They are kept apart as off-policy."""
     from pairloop.imports.settle import settle_imported
     from pairloop.imports.stage import import_files, sources_of
     from pairloop.workspace import open_workspace

@@ -34,7 +34,7 @@ def judge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a language model compare pairs, each in both orders, as one more labeler."""
+    """Let a language model compare pairs, as one more labeler. It sees each in both orders."""
     from annotate import judge_stage as stage
     from pairloop.judging import asked_model, open_judge
     from pairloop.report import progress_bar

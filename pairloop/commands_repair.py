@@ -19,7 +19,7 @@ def repair(
     workspace: WorkspaceDir = Path(),
     as_json: Json = False,
 ) -> None:
-    """Set a damaged log of the database aside and keep all that was stored before the damage."""
+    """Set a damaged log of the database aside. What was stored before the damage is kept."""
     from pairloop.workspace import open_workspace
     from storage.damage import set_aside
     from storage.errors import DamagedError, InputError

@@ -63,7 +63,7 @@ def move(
     ] = "",
     workspace: WorkspaceDir = Path(),
 ) -> None:
-    """Move the rows to an empty store elsewhere, and let pairloop.toml name it."""
+    """Move the rows to an empty store. pairloop.toml names it from then on."""
     from pairloop import moving
     from pairloop.workspace import open_workspace
     from storage.config import StorageConfig

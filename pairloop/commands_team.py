@@ -40,7 +40,7 @@ def labelers_add(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Add a person: asks for their password, or prints an invitation for them."""
+    """Add a person. Asks for their password, or prints an invitation for them."""
     from annotate import invitations
     from annotate.accounts import COMMAND_LINE, add_labeler
     from annotate.people import change_settings, check_groups
@@ -167,7 +167,7 @@ def labelers_password(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Give somebody a new password, or a link to choose one; sessions and API tokens end."""
+    """Give somebody a new password, or a link to choose one. Sessions and API tokens end."""
     from annotate.passwords import RESET_HOURS, make_reset, set_password
     from pairloop.workspace import open_workspace
     from storage.errors import InputError

@@ -59,7 +59,7 @@ def train(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train the next policy from the newest one's settled pairs, as [train] in pairloop.toml says."""
+    """Train the next policy from the newest one's settled pairs. [train] in pairloop.toml says how."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
     from annotate.settings import in_force

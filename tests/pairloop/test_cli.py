@@ -109,6 +109,15 @@ def test_every_command_has_help_and_it_loads_nothing_heavy(helped, words):
     assert re.search(r"\n\n  [A-Z][^.]+\.", usage), "a sentence says what it does"
 
 
+def test_help_lists_the_commands_as_the_loop_goes_and_cuts_no_sentence():
+    said = pairloop("--help").stdout.split("Commands:")[1]
+    named = re.findall(r"^  ([a-z]+) ", said, re.MULTILINE)
+
+    assert named[:4] == ["init", "demo", "prompts", "import"]
+    assert named.index("annotate") < named.index("train") < named.index("evaluate")
+    assert "..." not in said
+
+
 def test_unknown_flags_are_wrong_usage():
     assert pairloop("generate", "--no-such-flag").returncode == 2
 
