@@ -125,6 +125,11 @@ def disputed_html(rows: Sequence[DisputedPair], *, total: int) -> str:
         for row in rows
     ]
     more = f" The {len(rows):,} most disputed of {total:,}." if total > len(rows) else ""
+    help_ = (
+        '<p class="soft help">Press a prompt to adjudicate it: you give your own view before you see '
+        "the votes. A click on a command selects all of it. Pairs that were adjudicated are no longer "
+        f"here.{more}</p>"
+    )
     return section(
         "<h2>Most disputed pairs</h2>",
         table(
@@ -133,8 +138,7 @@ def disputed_html(rows: Sequence[DisputedPair], *, total: int) -> str:
             empty="No pair has votes that differ.",
             name="Most disputed pairs",
         ),
-        '<p class="soft help">Press a prompt to adjudicate it: you give your own view before you see the '
-        f"votes. Pairs that were adjudicated are no longer here.{more}</p>",
+        help_ if rows else "",
     )
 
 

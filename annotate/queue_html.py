@@ -61,7 +61,7 @@ def queue_html(rows: Sequence[QueueRow], *, first: int, pairs: int) -> str:
         ]
         for row in rows
     ]
-    head = ["Prompt", "Round", "For", "State", "Votes", "Flags", "Skipped", "Last judged"]
+    head = ["Prompt", "Round", "For", "State", "Votes", "Flags", "Skipped", "Last judged (UTC)"]
     last = first + len(rows) - 1
     line = (
         f"<p class='soft help'>{first:,} to {last:,} of {many(pairs, 'pair')}</p>" if rows else ""
