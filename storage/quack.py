@@ -30,6 +30,7 @@ from storage.damage import disk_full, is_full
 from storage.errors import StoreError
 from storage.literals import bind, literal
 from storage.processes import process_alive
+from storage.words import many
 
 HOST = "127.0.0.1"
 _EXTENSIONS = ("httpfs", "quack")  # quack sends its requests through httpfs
@@ -139,7 +140,7 @@ class QuackConnection:
             if is_full(error):
                 raise disk_full(self._database) from error
             raise StoreError(
-                f"{rows.num_rows} rows could not be written to {table}: {error}"
+                f"{many(rows.num_rows, 'row')} could not be written to {table}: {error}"
             ) from error
 
     def query(self, sql: str, params: Mapping[str, object]) -> pa.Table:

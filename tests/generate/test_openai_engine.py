@@ -356,7 +356,7 @@ def test_answers_of_text_only_are_stored_as_such_and_only_the_failed_ones_asked_
     with model_server(script) as url, open_store(tmp_path) as store:
         store.append([make_prompt(f"What about {t}?") for t in ("tea", "bread", "bees")])
         config = config_for(micro_model, url).model_copy(update={"temperatures": (1.0,)})
-        with pytest.raises(ModelError, match=r"2 of 6 requests .2 HTTP 400., on 1 prompts"):
+        with pytest.raises(ModelError, match=r"2 of 6 requests .2 HTTP 400., on 1 prompt:"):
             stage.generate(store, tmp_path, config)
         kept = responses_of(store, stage.current_policy(store, config).id)
         script.before = lambda _body: None
