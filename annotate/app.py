@@ -123,7 +123,9 @@ def create_app(
     _mount_pages(app, store, config, runner, desk, rule)
     # Gradio reflects any Origin unless the parent has a CORS policy of its own.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Gate, sessions=sessions, metrics_token=metrics_token())
+    app.add_middleware(
+        Gate, sessions=sessions, is_https=door.is_https, metrics_token=metrics_token()
+    )
     app.add_middleware(stopping.gate)
     app.add_middleware(Observe, metrics=metrics, trusted=config.trusted_proxies)
     return app

@@ -19,6 +19,7 @@ from annotate.access import MOUNTS
 
 NEEDS_EVAL = frozenset({"/admin"})
 _SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+_MANIFEST = re.compile(rb'<link rel="manifest"[^>]*>')  # asked for without the cookie; never used
 _HOLE = re.compile(r"\{\{.*?\}\}")
 
 
@@ -59,7 +60,7 @@ def policy(hashes: list[str], *, needs_eval: bool) -> str:
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     )
 
 
@@ -88,11 +89,14 @@ class PagePolicy:
             body.extend(message.get("body", b""))
             if start is None or message.get("more_body"):
                 return
-            hashes = self._known.hashes(body.decode("utf-8", "replace"))
+            page = _MANIFEST.sub(b"", bytes(body))
+            hashes = self._known.hashes(page.decode("utf-8", "replace"))
             headers = MutableHeaders(scope=start)
+            if "content-length" in headers:
+                headers["Content-Length"] = str(len(page))
             headers["Content-Security-Policy"] = policy(hashes, needs_eval=mount in NEEDS_EVAL)
             headers["Cache-Control"] = "no-store"
             await send(start)
-            await send({"type": "http.response.body", "body": bytes(body)})
+            await send({"type": "http.response.body", "body": page})
 
         await self._app(scope, receive, send_with_policy)

@@ -100,7 +100,8 @@ def showing(person: Person, pair: Pair, *, seed: int, guideline: str) -> Present
         before = person.shown_before(pair)
         first_side = before.first_side.swapped() if before else first_side
     shown = Presentation(
-        id=content_id("s1", [pair.id, person.name]),
+        # Without the seed, whoever guesses policies and settings could tell what is shown by its id.
+        id=content_id("s2", [seed, pair.id, person.name]),
         pair_id=pair.id,
         labeler=person.name,
         first_side=first_side,

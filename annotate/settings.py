@@ -6,6 +6,7 @@ back to the file, "off" switches off what the file switches on.
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from storage.store import Store, utc_now
 from storage.team_records import Setting
 
 OFF = "off"
+_SEED = "seed"  # the row's key; no Distribution setting has this name
 CAN_BE_OFF = frozenset(
     key for key, field in Distribution.model_fields.items() if field.default is None
 )
@@ -33,6 +35,22 @@ def in_force(store: Store, config: AnnotateConfig) -> AnnotateConfig:
     if not changes:
         return config
     return AnnotateConfig.model_validate(config.model_dump() | changes)
+
+
+def with_own_seed(store: Store, config: AnnotateConfig) -> AnnotateConfig:
+    """The configuration with a seed nobody knows, where pairloop.toml names none.
+
+    With the seed anybody could work out which of their pairs are gold. It is drawn once and kept in
+    the store, so that a restart goes on with the same draws.
+    """
+    if "seed" in config.model_fields_set:
+        return config
+    if _SEED not in team.settings(store):
+        drawn = json.dumps(secrets.randbelow(2**63))
+        store.append(
+            [Setting(key=_SEED, revision=0, value=drawn, author="server", created_at=utc_now())]
+        )
+    return config.model_copy(update={"seed": json.loads(team.settings(store)[_SEED].value)})
 
 
 def change(

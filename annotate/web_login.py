@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.background import BackgroundTask
 
 from annotate import accounts, invitations, passwords
 from annotate.access import anybody
@@ -41,9 +42,11 @@ def login_router(door: Door, *, one_time_logins: Mapping[str, str]) -> APIRouter
             return _too_many(login_page(TOO_MANY, single_sign_on=label, typed=name, status=429))
         labeler = accounts.check_password(door.store, name, password)
         if labeler is None:
-            door.failed(name)
             text = "This name and password do not match."
-            return login_page(text, single_sign_on=label, typed=name, status=401)
+            answer = login_page(text, single_sign_on=label, typed=name, status=401)
+            # Only names that exist are noted: before the answer, its time would tell which.
+            answer.background = BackgroundTask(door.failed, name)
+            return answer
         door.succeeded(request, name)
         return door.let_in(request, labeler.name, how="password")
 

@@ -37,12 +37,13 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
         scheme = "https" if door.is_https(request) else "http"
         return f"{scheme}://{request.url.netloc}{_BACK}"
 
-    def attempt_of(request: Request) -> str:
-        return f"single sign-on from {door.caller(request)}"
+    def attempts_of(request: Request) -> tuple[str, str]:
+        caller = door.caller(request)
+        return f"single sign-on from {caller}", f"single sign-on back to {caller}"
 
     @router.get(_PATH)
     def away(request: Request) -> Response:
-        if not door.may_try(request, attempt_of(request)):
+        if not door.may_try(request, attempts_of(request)[0]):
             return says(TOO_MANY, 429)
         started = Started.new()
         try:
@@ -70,6 +71,8 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
     ) -> Response:
         if not code:
             return says("The provider did not sign you in.", 401)
+        if not door.may_try(request, attempts_of(request)[1]):  # each asks the provider
+            return says(TOO_MANY, 429)
         started = Started.of_cookie(request.cookies.get(COOKIE, ""))
         try:
             name = provider.finish(
@@ -86,7 +89,8 @@ def oidc_router(door: Door, oidc: Oidc) -> APIRouter:
         if labeler is None or not labeler.active or labeler.kind is not LabelerKind.HUMAN:
             door.failed(name)
             return says("You have no account here. Ask a lead for an invitation.", 403)
-        door.succeeded(request, attempt_of(request))
+        for attempt in attempts_of(request):
+            door.succeeded(request, attempt)
         answer = door.let_in(request, labeler.name, how="single sign-on")
         answer.delete_cookie(COOKIE, path=_PATH)
         return answer

@@ -8,14 +8,15 @@ and puts the security headers on every answer.
 
 import re
 import time
+from collections.abc import Callable
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,8 +38,8 @@ _MAX_OPEN_BODY_BYTES = 16 * 1024  # where nobody is signed in yet
 # hand the cookie to scripts; one that a later version adds is closed too.
 _GRADIO = {
     "GET": re.compile(
-        r"/?|/(?:assets|static)/.+|/(?:gradio_api/)?theme\.css|/config/?|/manifest\.json"
-        r"|/favicon\.ico|/pwa_icon(?:/\d+)?|/gradio_api/(?:heartbeat/\w+|startup-events)"
+        r"/?|/(?:assets|static)/.+|/(?:gradio_api/)?theme\.css|/config/?"
+        r"|/favicon\.ico|/gradio_api/(?:heartbeat/\w+|startup-events)"
     ),
     "POST": re.compile(r"/gradio_api/run/predict"),
 }
@@ -157,22 +158,32 @@ def bearer_of(headers: Headers) -> str | None:
     return value if len(value) <= 200 else ""
 
 
-def is_foreign(headers: Headers) -> bool:
+def is_foreign(headers: Headers, *, https: bool) -> bool:
     """True for a request that another site's page makes: a changed Origin, or the browser says so.
 
-    Programs send neither header; they hold no one else's cookie.
+    Programs send neither header; they hold no one else's cookie. https: surely, so that a page
+    over http, which anybody on the way may have written, is another site's.
     """
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+        scheme, _, place = origin.lower().partition("://")
+        return place != headers.get("host", "").lower() or (https and scheme != "https")
     return headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 class Gate:
     """The ASGI middleware in front of everything."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, metrics_token: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        is_https: Callable[[Request], bool],
+        metrics_token: str = "",
+    ) -> None:
         self._app = app
+        self._is_https = is_https
         self._sessions = sessions
         self._metrics_token = metrics_token
 
@@ -212,6 +223,13 @@ class Gate:
             labeler=labeler, by_token=by_token, scraper=scraper, route=path_of(route)
         )
         access = None if route is None else Access.ANYBODY if scraper else access_of(route)
+        # Other sites' pages can't send an Authorization header; a cookie goes along by itself.
+        if _changes(scope) and not by_token:
+            https = self._is_https(Request(scope))
+            if is_foreign(headers, https=https):
+                foreign = _says(403, "This request comes from another site.")
+                await foreign(scope, receive, send_with_headers)
+                return
         refusal = _refuse(
             scope, headers, labeler, access, bearer=bearer is not None, by_token=by_token
         )
@@ -234,10 +252,6 @@ def _refuse(
 ) -> Response | None:
     """The answer to a request that may not go on; None lets it pass."""
     path, method = str(scope["path"]), str(scope["method"])
-    changes = method not in ("GET", "HEAD", "OPTIONS")
-    # Other sites' pages can't send an Authorization header; a cookie goes along by itself.
-    if changes and not by_token and is_foreign(headers):
-        return _says(403, "This request comes from another site.")
     if by_token and labeler is None:
         return _says(401, "This API token is unknown, revoked or expired. Make a new one.")
     if bearer and not by_token and access is not Access.ANYBODY:
@@ -249,7 +263,7 @@ def _refuse(
         if labeler is None and method == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", status_code=303)
         return _says(*refusal)
-    if changes:
+    if _changes(scope):
         most = _MAX_BODY_BYTES if labeler else _MAX_OPEN_BODY_BYTES
         length = headers.get("content-length")
         if length is None and "transfer-encoding" in headers:
@@ -268,6 +282,10 @@ def _refuse(
         if not known.fullmatch(path.removeprefix(mount)):
             return _says(404, "Not found.")
     return None
+
+
+def _changes(scope: Scope) -> bool:
+    return scope["method"] not in ("GET", "HEAD", "OPTIONS")
 
 
 def _under(path: str, prefix: str) -> bool:

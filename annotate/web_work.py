@@ -88,7 +88,7 @@ def work_router(store: Store, config: AnnotateConfig, desk: Desk) -> APIRouter:
             "changed": {
                 key: {"author": row.author, "at": row.created_at.isoformat()}
                 for key, row in team.settings(store).items()
-                if row.value != "null"
+                if key in Distribution.model_fields and row.value != "null"
             },
         }
 

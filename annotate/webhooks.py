@@ -24,6 +24,7 @@ from uuid import uuid4
 import httpx
 
 from annotate.config import Webhook
+from storage.errors import ConfigurationError
 from storage.records import Consensus
 from storage.store import utc_now
 
@@ -57,6 +58,13 @@ class Webhooks:
         on_failure: Callable[[str, str, str], None] | None = None,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
     ) -> None:
+        for number, hook in enumerate(webhooks, start=1):
+            try:
+                _public(hook.url)
+            except (httpx.InvalidURL, UnicodeError) as error:
+                raise ConfigurationError(
+                    f"annotate.webhooks: the url of number {number} can't be used: {error}."
+                ) from error
         self._webhooks = tuple(webhooks)
         self._secret = secret.encode()
         self._on_failure = on_failure
@@ -154,7 +162,10 @@ class Webhooks:
                 "POST", delivery.url, content=delivery.body, headers=headers
             ) as answer:
                 status = answer.status_code  # the body is not even read
-        except httpx.HTTPError as error:
+        except (
+            httpx.HTTPError,
+            UnicodeError,
+        ) as error:  # the latter: no name that could be looked up
             return type(error).__name__
         return "" if 200 <= status < 300 else f"status {status}"
 

@@ -184,13 +184,15 @@ def messages_of(values: Mapping[str, Any]) -> tuple[list[Message], str]:
     messages = []
     for number, turn in enumerate(turns, start=1):
         if isinstance(turn, Mapping) and {"from", "value"} <= turn.keys():  # ShareGPT's form
-            role, content = SHAREGPT_ROLES.get(turn["from"], turn["from"]), turn["value"]
+            role, content = turn["from"], turn["value"]
+            role = SHAREGPT_ROLES.get(role, role) if isinstance(role, str) else role
         elif isinstance(turn, Mapping) and {"role", "content"} <= turn.keys():
             role, content = turn["role"], turn["content"]
         else:
             return [], f"turn {number} needs 'role' and 'content'"
         if role not in ROLES:
-            return [], f"turn {number} has role {role!r}; known roles: {', '.join(ROLES)}"
+            told = repr(role[:40]) if isinstance(role, str) else f"of {type(role).__name__}"
+            return [], f"turn {number} has role {told}; known roles: {', '.join(ROLES)}"
         if not isinstance(content, str) or not content.strip():
             return [], f"turn {number} ({role}) has no text"
         if broken(content):

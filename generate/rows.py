@@ -3,7 +3,8 @@
 One row is a mapping and the place it stood, for example
     Row(where="prompts.jsonl, line 3", values={"prompt": "What is tea?"})
 A row that can't be read says why and the next one is read; rows come one by one, so that a large
-file does not have to fit into memory.
+file does not have to fit into memory. A small file that unpacks to more than there is room for is
+refused (generate/room.py).
 """
 
 import csv
@@ -19,10 +20,12 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from generate.room import room
 from storage.errors import InputError
 
 HUB = "hf:"
-MAX_CELL_CHARS = 2**30  # Python's csv module stops at 131,072 unless told otherwise
+MAX_ROW_CHARS = 2**26
+MAX_LIST_CHARS = 2**30  # a JSON list is read whole
 BATCH_ROWS = 1000
 READ_ERRORS = (OSError, EOFError, zlib.error)
 
@@ -51,20 +54,21 @@ def rows(source: str) -> Iterator[Row]:
             f"{source} is not a file. Give JSONL, JSON, CSV or Parquet, or hf:owner/name."
         )
     try:
-        match kind_of(path):
-            case ".jsonl" | ".ndjson":
-                yield from _jsonl_rows(path)
-            case ".json":
-                yield from _json_rows(path)
-            case ".csv":
-                yield from _csv_rows(path)
-            case ".parquet":
-                yield from _parquet_rows(path)
-            case suffix:
-                raise InputError(
-                    f"{source}: files of kind {suffix or 'without a suffix'} are not read. "
-                    "Use .jsonl, .json, .csv or .parquet, each also with .gz."
-                )
+        with room(source):
+            match kind_of(path):
+                case ".jsonl" | ".ndjson":
+                    yield from _jsonl_rows(path)
+                case ".json":
+                    yield from _json_rows(path)
+                case ".csv":
+                    yield from _csv_rows(path)
+                case ".parquet":
+                    yield from _parquet_rows(path)
+                case suffix:
+                    raise InputError(
+                        f"{source}: files of kind {suffix or 'without a suffix'} are not read. "
+                        "Use .jsonl, .json, .csv or .parquet, each also with .gz."
+                    )
     except READ_ERRORS as error:
         raise InputError(f"{path} can't be read: {error}") from error
 
@@ -91,11 +95,19 @@ def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, *, most: int = MAX_ROW_CHARS) -> Iterator[str]:
     """The file's lines as text, each with one line feed whatever ended it in the file."""
-    with _opened(path) as file:
+    with _opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+        number = 0
         try:
-            yield from io.TextIOWrapper(file, encoding="utf-8-sig")
+            while line := text.readline(most + 1):
+                number += 1
+                if len(line) > most:
+                    raise InputError(
+                        f"{path}, line {number}: longer than {most} characters, more than one row "
+                        "may hold. Shorten or remove it, then run this again."
+                    )
+                yield line
         except UnicodeDecodeError as error:
             raise _not_utf8(path) from error
 
@@ -132,7 +144,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 def _json_rows(path: Path) -> Iterator[Row]:
     """A JSON list of rows, as tools export it, with each row's line; else one row per line."""
-    text = "".join(_lines(path))
+    text = _whole(path)
     start = len(text) - len(text.lstrip())
     if not text.startswith("[", start):
         yield from _jsonl_rows(path)
@@ -157,6 +169,19 @@ def _json_rows(path: Path) -> Iterator[Row]:
         yield _row(where, values, "")
 
 
+def _whole(path: Path) -> str:
+    parts, length = [], 0
+    for line in _lines(path, most=MAX_LIST_CHARS):
+        parts.append(line)
+        length += len(line)
+        if length > MAX_LIST_CHARS:
+            raise InputError(
+                f"{path} is longer than {MAX_LIST_CHARS} characters, too long for .json. Write one "
+                "row a line into a .jsonl file, for example `jq -c '.[]' in.json > out.jsonl`."
+            )
+    return "".join(parts)
+
+
 def _skip(text: str, at: int, letters: str) -> int:
     while at < len(text) and text[at] in letters:
         at += 1
@@ -165,11 +190,21 @@ def _skip(text: str, at: int, letters: str) -> int:
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     # Only \r and \n end a row here: splitlines() also breaks at U+2028, form feeds and the like.
-    csv.field_size_limit(MAX_CELL_CHARS)
-    reader = csv.reader(_lines(path), strict=True)
+    csv.field_size_limit(MAX_ROW_CHARS)  # 131,072 unless told otherwise
+    chars = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal chars
+        for text in _lines(path):
+            chars += len(text)
+            if chars > MAX_ROW_CHARS:
+                raise csv.Error(f"the row is longer than {MAX_ROW_CHARS} characters")
+            yield text
+
+    reader = csv.reader(counted(), strict=True)
     header: list[str] = []
     while True:
-        line = reader.line_num
+        line, chars = reader.line_num, 0
         try:
             found = next(reader)
         except StopIteration:
@@ -205,6 +240,8 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(where=f"{path}, row {number}", values=values)
+    except MemoryError:  # Arrow's too
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from error
 

@@ -4,6 +4,7 @@ Errors users can mend are one message on stderr and exit code 1; a traceback mea
 """
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -60,6 +61,8 @@ commands_store.register(app)
 
 def main() -> None:
     """Run the command line; the process's exit code says how it went."""
+    # What people said and the hashes of their passwords are not for everybody on the machine.
+    os.umask(os.umask(0o077) | 0o007)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True
     )
@@ -78,7 +81,16 @@ def main() -> None:
     try:
         app()
     except PairloopError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        from annotate.render import visible
+
+        print(f"Error: {visible(str(error))}", file=sys.stderr)  # it may quote a file, or a server
+        sys.exit(1)
+    except MemoryError:
+        print(
+            "Error: this needs more memory than is free here. Free some, or give less at once, then "
+            "run it again.",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what typer makes of Ctrl-C

@@ -72,7 +72,7 @@ def without_listed(
     print(f"Left out: {many(len(listed), 'prompt')} in the list of --decontaminate.")
     for prompt in listed[:SHOWN]:
         where, words = hits[prompt.id]
-        print(f"  {_short(prompt)}: {where}: {words[:80]}")
+        print(f"  {_short(prompt)}: {where}: {words[:80]!r}")
     stored = len(hits.keys() & there)
     if stored:
         print(f"Stored before and in the list too: {many(stored, 'prompt')}, kept.")

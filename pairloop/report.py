@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from annotate.render import visible
 from annotate.report_words import estimate_cells, number
 from storage.words import many
 
@@ -34,8 +35,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         numeric = isinstance(rows[0][i], int | float) and not isinstance(rows[0][i], bool)
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # As Text: brackets in a name are no markup.
-        made.add_row(*[Text(_word(cell)) for cell in row])
+        # As Text: brackets in a name are no markup. Visible: a name gives the terminal no orders.
+        made.add_row(*[Text(visible(_word(cell))) for cell in row])
     # Where nobody's window sets the width, nothing is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(made)
 

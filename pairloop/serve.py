@@ -1,5 +1,6 @@
 """`pairloop annotate`: the labeling pages, until stopped."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -7,6 +8,8 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
+from typing import Literal
 
 import uvicorn
 
@@ -17,6 +20,7 @@ from annotate.desk import Desk
 from annotate.retrain_watch import RetrainWatch
 from annotate.round_watch import RoundWatch
 from annotate.rounds import RoundRunner, command_of
+from annotate.settings import with_own_seed
 from annotate.webhooks import EVENTS, ROUND_FAILED, ROUND_READY, SECRET, Webhooks
 from pairloop.logs import configure
 from pairloop.opening import LastWords, starting
@@ -58,6 +62,7 @@ def serve(
         if not led and FIRST_ADMIN not in people:
             add_labeler(store, FIRST_ADMIN, password=None, role=Role.ADMIN)
             names.append(FIRST_ADMIN)
+        config = with_own_seed(store, config)
         tokens = {secrets.token_urlsafe(24): name for name in _known(store, names)}
         hooks = _webhooks(store, config)
         runner = RoundRunner(space.root, learns_from_scores=space.train.method in RLHF)
@@ -89,6 +94,7 @@ def serve(
         server = LastWords(
             uvicorn.Config(
                 app,
+                http=_http(),
                 log_config=None,  # its lines go where ours go
                 access_log=False,  # annotate/observe.py has a line for each request
                 proxy_headers=False,
@@ -125,6 +131,15 @@ def tell_of_child(runner: RoundRunner) -> None:
             child.pid,
             child.log,
         )
+
+
+def _http() -> type[asyncio.Protocol] | Literal["h11"]:
+    """What reads requests: each bounds the head of one."""
+    if find_spec("httptools") is None:
+        return "h11"
+    from pairloop.bounded_http import BoundedHttp
+
+    return BoundedHttp
 
 
 def _nobody(_payload: dict[str, object]) -> None:

@@ -89,11 +89,10 @@ def read_helpsteer3(row: Row) -> Iterator[Found]:
     value = fields.number(row.values, "overall_preference")
     if value is None or value != int(value) or abs(value) > 3:
         raise BadRowError(f"'overall_preference' must be a whole number from -3 to 3, not {value}")
-    reasons = [
-        f"{r.get('score')}: {r.get('reasoning')}"
-        for r in row.values.get("individual_preference") or []
-        if isinstance(r, Mapping)
-    ]
+    told = row.values.get("individual_preference") or []
+    if not isinstance(told, list):
+        raise BadRowError(f"'individual_preference' must be a list, not {type(told).__name__}")
+    reasons = [f"{r.get('score')}: {r.get('reasoning')}" for r in told if isinstance(r, Mapping)]
     tags = tuple(
         tag for name in ("domain", "language") if (tag := fields.optional_text(row.values, name))
     )

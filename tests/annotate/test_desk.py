@@ -138,6 +138,19 @@ def test_what_was_shown_is_recorded_once_with_its_guideline(desk, store):
     assert {p.guideline for p in shown} == {version}
 
 
+def test_what_is_shown_cannot_be_told_by_its_name_without_the_seed(tmp_path):
+    """A pair's id follows from the policies, settings and purpose, which somebody may guess."""
+    named = []
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        with open_store(tmp_path / str(seed)) as store:
+            fill_store(store)
+            cards = Desk(store, AnnotateConfig(seed=seed)).cards("ann", count=99, have=())
+            named.append({card.presentation for card in cards})
+    assert len(named[0]) == len(named[1]) > 1
+    assert not named[0] & named[1]
+
+
 def test_a_retried_submission_is_stored_once(desk, store):
     card = next_card(desk, "ann")
     one = submission(card, Choice.LEFT, strength=Strength.CLEAR, rationale="so 🦆", flags=("x",))

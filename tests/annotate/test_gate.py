@@ -54,6 +54,24 @@ def test_other_sites_cannot_act(server, headers, path):
     assert answer.json() == {"detail": "This request comes from another site."}
 
 
+@pytest.mark.parametrize("own", [{"secure_cookie": True}], indirect=True, ids=["https"])
+def test_behind_https_a_page_over_http_is_another_site(own):
+    """Whoever is on the way can write what stands at http://; it must not act at https://."""
+    name = {"name": "ann", "password": "wrong"}
+    for origin, status in (("http://testserver", 403), ("https://testserver", 401)):
+        assert (
+            own.client().post("/login", data=name, headers={"Origin": origin}).status_code == status
+        )
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://[::1", "://", "null", "", "http://testserver/"]
+)
+def test_an_origin_that_is_no_address_is_another_site(server, origin):
+    answer = server.client().post("/login", data={}, headers={"Origin": origin})
+    assert answer.status_code == 403
+
+
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_a_token_lends_no_cookie_its_freedom(server, headers):
     """Only a request that a token signs may come from anywhere, and it never uses the cookie."""

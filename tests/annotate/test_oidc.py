@@ -259,6 +259,20 @@ def test_too_many_beginnings_are_slowed_down(site, tmp_path, monkeypatch):
     server.store.close()
 
 
+def test_too_many_ways_back_are_slowed_down(site, tmp_path, monkeypatch):
+    """Whoever makes up a cookie with its state has the server ask the provider, time and again."""
+    monkeypatch.setattr("annotate.signing_in._TRIES_PER_NAME", 10)
+    server = Server(tmp_path, oidc=site.server.config.oidc)
+    browser, before = server.client(), site.provider.asked.count("token")
+    for n in range(12):
+        made_up = {"Cookie": f"pairloop_oidc=state{n}.nonce.verifier"}
+        back = {"state": f"state{n}", "code": "made up"}
+        answer = browser.get("/login/oidc/callback", params=back, headers=made_up)
+        assert answer.status_code == (401 if n < 10 else 429)
+    assert site.provider.asked.count("token") == before + 10
+    server.store.close()
+
+
 @pytest.mark.parametrize("issuer", ["http://issuer.example", "http://127.0.0.1.evil.example"])
 def test_an_issuer_in_the_clear_is_refused_at_the_start(issuer):
     with pytest.raises(ConfigurationError, match="not https"):

@@ -1,6 +1,7 @@
 """What a lead changes while people work: seen by every command, checked, and on the record."""
 
 import pytest
+from factories import open_store
 
 from annotate import settings
 from annotate.config import AnnotateConfig
@@ -8,6 +9,17 @@ from storage import team
 from storage.errors import ConfigurationError
 
 CONFIG = AnnotateConfig(votes_per_pair=2, port=7999)
+
+
+def test_a_server_draws_a_seed_of_its_own_once_unless_the_file_names_one(store, tmp_path):
+    """With the seed a labeler could work out which of their next pairs are gold."""
+    seed = settings.with_own_seed(store, CONFIG).seed
+    assert settings.with_own_seed(store, CONFIG).seed == seed
+    (tmp_path / "other").mkdir()
+    with open_store(tmp_path / "other") as other:
+        assert settings.with_own_seed(other, CONFIG).seed != seed
+    assert settings.with_own_seed(store, AnnotateConfig(seed=0)).seed == 0
+    assert settings.in_force(store, CONFIG) == CONFIG
 
 
 def test_without_changes_the_file_counts(store):

@@ -2,9 +2,11 @@
 
 import pytest
 from factories import PASSWORD
-from web import Server
+from fastapi.testclient import TestClient
+from web import ORIGIN, Server
 
 from annotate.signing_in import Attempts
+from storage.team import activities
 
 
 def test_signing_in_sets_a_cookie_scripts_cannot_read(server):
@@ -46,6 +48,25 @@ def test_a_wrong_name_or_password_is_told_the_same(own, name, password):
     assert "This name and password do not match." in answer.text
     if name:  # nobody types it twice
         assert f'value="{name}"' in answer.text
+
+
+def test_what_is_noted_of_a_wrong_password_is_written_after_the_answer(own):
+    """Writing takes longer than looking, and only names that exist are noted."""
+    at_the_answer = []
+
+    async def watched(scope, receive, send):
+        async def told(message):
+            if message["type"] == "http.response.body":
+                at_the_answer.append(len(activities(own.store)))
+            await send(message)
+
+        await own.app(scope, receive, told)
+
+    before = len(activities(own.store))
+    client = TestClient(watched, base_url=ORIGIN)
+    assert client.post("/login", data={"name": "ann", "password": "wrong"}).status_code == 401
+    assert at_the_answer == [before]
+    assert activities(own.store)[0].action == "sign-in failed"
 
 
 def test_a_typed_name_comes_back_as_text(own):

@@ -17,6 +17,7 @@ from annotate.config import AnnotateConfig, Webhook
 from annotate.desk import Desk
 from annotate.round_watch import RoundWatch
 from annotate.webhooks import PAIR_SETTLED, ROUND_READY, Webhooks
+from storage.errors import ConfigurationError
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 
@@ -100,6 +101,24 @@ def test_what_cannot_be_delivered_is_given_up_and_told(receiver, hooks_to, caplo
     assert ours
     assert "private words" not in caplog.text
     assert "key=abc" not in " ".join(ours)
+
+
+@pytest.mark.parametrize("url", ["http://a:x/", "http://[::1", "http://a\0b/", "http://☃☃.☃/"])
+def test_what_is_no_address_is_refused_at_the_start(url):
+    """Later it would end the thread that delivers, and nobody would be told."""
+    fine = Webhook(url="http://127.0.0.1/?key=abc")
+    with pytest.raises(ConfigurationError, match="the url of number 2 can't be used"):
+        Webhooks([fine, Webhook(url=url)])
+
+
+def test_a_name_that_cannot_be_looked_up_is_a_failure_like_any_other():
+    failures = []
+    hook = Webhook(url=f"http://{'a' * 300}.example/", events=(ROUND_READY,))
+    hooks = Webhooks([hook], waits_seconds=(), on_failure=lambda *told: failures.append(told))
+    hooks.notify(ROUND_READY, {})
+    wait_for(lambda: failures)
+    hooks.close()
+    assert failures[0][2] == "UnicodeError"
 
 
 @pytest.mark.parametrize("status", [302, 307])

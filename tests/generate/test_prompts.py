@@ -315,6 +315,14 @@ def test_conversations_in_sharegpts_form_are_read(jsonl):
 
 
 @pytest.mark.parametrize(
+    "turn", [{"from": ["human"], "value": "Hi"}, {"role": {}, "content": "Hi"}]
+)
+def test_a_role_that_is_no_text_is_named(jsonl, turn):
+    with pytest.raises(InputError, match=r"line 1: turn 1 has role of (list|dict); known roles"):
+        read(jsonl({"messages": [turn]}))
+
+
+@pytest.mark.parametrize(
     ("given_pairs", "says"),
     [
         (["prompt"], "KEY=COLUMN"),

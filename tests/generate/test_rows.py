@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import resource
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generate.rows import Row, rows
+from generate.room import free_bytes, room
+from generate.rows import MAX_ROW_CHARS, Row, rows
 from storage.errors import InputError
 
 
@@ -79,6 +82,51 @@ def test_a_table_longer_than_a_batch_keeps_its_row_numbers(tmp_path):
     pq.write_table(pa.table({"n": range(1, 2502)}), path)
 
     assert [(w, v["n"]) for w, v, _ in found(path)] == [(f"row {n}", n) for n in range(1, 2502)]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "piece"),
+    [
+        ("line.jsonl.gz", '{"prompt": "', "a"),
+        ("cell.csv.gz", 'prompt\n"', "a" * 9999 + "\n"),
+    ],
+)
+def test_a_row_that_unpacks_to_more_than_a_row_may_hold_is_named(tmp_path, name, begins, piece):
+    path = tmp_path / name
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.write(begins)
+        for _ in range(MAX_ROW_CHARS // 2**20 + 1):
+            file.write(piece * (2**20 // len(piece) + 1))
+    assert path.stat().st_size < 2**20
+
+    problem = ""
+    try:
+        problem = next(rows(str(path))).problem
+    except InputError as error:
+        problem = str(error)
+    assert f"longer than {MAX_ROW_CHARS} characters" in problem
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_what_unpacks_to_more_than_the_free_memory_is_refused(tmp_path):
+    """Before it is taken, so that the kernel has no reason to end a process; the limit goes again."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(InputError, match="more memory than is free"), room("bomb.parquet"):
+        bytearray(int(0.9 * free_bytes()))  # never touched: without a limit it would be granted
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), ["a" * 2**22])
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"prompt": text}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 10_000
+    with room("with little room"):
+        own = resource.getrlimit(resource.RLIMIT_DATA)[0] - int(0.75 * free_bytes())
+    resource.setrlimit(resource.RLIMIT_DATA, (own + 2**29, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"bomb\.parquet can't be read: .* more memory"):
+            list(rows(str(path)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 @given(st.binary(max_size=300), st.sampled_from(["jsonl", "json", "csv", "parquet", "jsonl.gz"]))

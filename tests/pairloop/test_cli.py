@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from factories import fill_store, make_response, open_store
 
+from pairloop.report import table
+
 COMMANDS = [
     ["init"],
     ["prompts", "add"],
@@ -132,6 +134,8 @@ def test_init_makes_a_workspace_and_leaves_one_alone(tmp_path, micro_model):
     assert "left as it is" in again.stdout
     assert (tmp_path / "w" / "pairloop.toml").read_text() == config
     assert micro_model in config
+    made = [tmp_path / "w", *(tmp_path / "w").iterdir()]
+    assert [p.name for p in made if p.stat().st_mode & 0o007] == []  # not for everybody
 
 
 def test_init_without_a_model_says_what_to_name(tmp_path):
@@ -174,13 +178,25 @@ def test_a_broken_configuration_is_named_with_its_line(workspace, line, words):
 
 def test_bad_prompt_lines_are_all_named_and_nothing_is_stored(workspace):
     file = workspace / "prompts.jsonl"
-    file.write_text('{"prompt": "Good one"}\n{"prompt": \n{"text": "x"}\n{"prompt": "good  ONE"}\n')
+    order = "\\u001b]0;owned\\u0007"  # a terminal would take it for its title
+    file.write_text(
+        f'{{"prompt": "Good one"}}\n{{"prompt": \n{{"text{order}": 1}}\n{{"prompt": "good  ONE"}}\n'
+    )
 
     done = pairloop("prompts", "add", str(file), "-w", str(workspace))
 
     refused(done, "line 2: not JSON", "line 3:", "line 4: the same prompt as", "nothing was stored")
+    assert "\x1b" not in done.stderr
+    assert "it has text␛]0;owned␇" in done.stderr
     status = json.loads(pairloop("status", "--json", "-w", str(workspace)).stdout)
     assert status["prompts"] == 0
+
+
+def test_a_name_in_a_table_gives_the_terminal_no_orders(capsys):
+    table("People", ["name", "votes"], [["\x1b[2Jann\x9b2J\x07", 1]])
+    shown = capsys.readouterr().out
+    assert "␛[2Jann⟦U+009B⟧2J␇" in shown
+    assert not {"\x1b", "\x9b", "\x07"} & set(shown)
 
 
 def test_prompts_can_be_added_again_without_effect(workspace):

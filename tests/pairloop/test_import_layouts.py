@@ -200,6 +200,11 @@ def test_helpsteer3_preferences_outside_the_scale_are_refused(take, value):
         take("helpsteer3", HELPSTEER3 | {"overall_preference": value})
 
 
+def test_helpsteer3_reasons_that_are_no_list_are_refused(take):
+    with pytest.raises(InputError, match="line 1: 'individual_preference' must be a list"):
+        take("helpsteer3", HELPSTEER3 | {"individual_preference": 1e400})
+
+
 def test_summaries_keep_their_worker_their_policies_and_what_they_wrote(store, take):
     news = json.loads(json.dumps(SUMMARIZE))
     news["info"] |= {"post": None, "subreddit": None, "article": "It rained."}

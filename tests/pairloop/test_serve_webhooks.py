@@ -53,6 +53,7 @@ def test_a_run_of_another_command_is_told_and_signed(tmp_path, micro_model):
     assert (told["kind"], told["round"], told["message"]) == ("train", 1, "trained")
     with open_workspace(tmp_path).store() as store:
         noted = [(a.subject, a.detail) for a in team.activities(store) if a.actor == "webhook"]
+        assert int(team.settings(store)["seed"].value) > 2**32  # nobody guesses what is shown next
     assert noted == [("round.ready", "http://127.0.0.1:9/gone: ConnectError")]
 
 

@@ -34,8 +34,8 @@ CARDS = [PAYLOADS[at : at + 3] for at in range(0, len(PAYLOADS), 3)]
 NAMES = [text for text in PAYLOADS if len(text) <= 78 and text.isprintable()][:12]
 OURS = re.compile(
     r"/(login|logout|account|docs|openapi\.json|favicon\.ico|healthz)?(\?again)?"
-    r"|/(label|adjudicate)/((config|theme\.css|manifest\.json)(\?.*)?|(assets|static)/.*)?"
-    r"|/admin/((config|theme\.css|manifest\.json|gradio_api/(run/predict|heartbeat/\w+))(\?.*)?"
+    r"|/(label|adjudicate)/((config|theme\.css)(\?.*)?|(assets|static)/.*)?"
+    r"|/admin/((config|theme\.css|gradio_api/(run/predict|heartbeat/\w+))(\?.*)?"
     r"|(assets|static)/.*)?"
     r"|/page/(label|adjudicate)\.js\?v=\w+"
     r"|/api/(me|pairs|judgments|undo|heartbeat|release|history|progress|guidelines|adjudication)"

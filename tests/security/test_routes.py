@@ -20,8 +20,8 @@ WHO = {None: 0, "ann": 1, "jo": 2, "lead": 3}
 # What our pages ask of Gradio; everything else it has is closed.
 GRADIO = """
 GET /  HEAD /  GET /assets/{path:path}  GET /static/{path:path}  GET /theme.css
-GET /gradio_api/theme.css  GET /config  GET /config/  GET /manifest.json  GET /favicon.ico
-GET /pwa_icon  GET /pwa_icon/{size}  GET /gradio_api/heartbeat/{session_hash}
+GET /gradio_api/theme.css  GET /config  GET /config/  GET /favicon.ico
+GET /gradio_api/heartbeat/{session_hash}
 GET /gradio_api/startup-events  POST /gradio_api/run/{api_name}
 """
 
@@ -144,6 +144,8 @@ def test_a_page_runs_gradios_own_scripts_and_files_of_this_server_alone(server, 
     assert policy["connect-src"] == policy["form-action"] == policy["base-uri"] == "'self'"
     assert "object-src" not in policy  # nor frame-src: default-src closes them
     assert not re.search(r"https?:|\*", answer.headers["content-security-policy"])
+    assert "manifest" not in answer.text.partition("<script")[0]  # asked for without the cookie
+    assert int(answer.headers["content-length"]) == len(answer.content)
 
 
 def test_pages_without_scripts_allow_none(server):
