@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from annotate.admin_html import Key, Raw, table, text
 from annotate.charts_intervals import Axis, Bar, forest
+from annotate.labeler_quality import LabelerQuality
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Quality
+from annotate.quality import Quality
 from annotate.stats.bias import Effect
 from annotate.stats.estimate import Estimate, Measured
 from storage.words import many

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from annotate.charts_intervals import Axis, Bar, forest
+from annotate.labeler_quality import LabelerQuality
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Quality
+from annotate.quality import Quality
 from annotate.report_parts import Rows, Section
 from annotate.report_words import in_one, number
 from annotate.stats.bias import Effect

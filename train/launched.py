@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import ConfigurationError, ModelError, PairloopError
-from storage.quack import process_alive
+from storage.processes import process_alive
 from storage.words import many
 
 if TYPE_CHECKING:

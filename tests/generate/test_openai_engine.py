@@ -331,12 +331,12 @@ def test_an_adapter_served_from_its_folder_keeps_its_name_there(micro_model, tmp
 
 
 def test_stopping_early_takes_back_what_is_in_flight(micro_model):
-    with model_server(Script(lambda b: time.sleep(3 * (b["prompt"][-1] > 0)))) as url:
+    with model_server(Script(lambda b: time.sleep(5 * (b["prompt"][-1] > 0)))) as url:
         samples = OpenAISampler(config_for(micro_model, url), key="").sample(requests(8))
         assert next(samples).key == "0"
         began = time.monotonic()
         samples.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
 
 
 def test_a_key_over_plain_http_is_warned_about(micro_model, caplog):
