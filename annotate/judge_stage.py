@@ -182,7 +182,7 @@ def judge(
         speed = done / max(result.seconds, 1e-9)
         note = f"{result.failures.total()} without a verdict, {speed:.1f} pairs/s"
         run.event(
-            f"{done} of {many(result.wanted, 'pair')}, {note}",
+            f"{done:,} of {many(result.wanted, 'pair')}, {note}",
             progress=done / result.wanted,
             metrics={"judged": float(result.judged), "inconsistent": float(result.inconsistent)},
         )

@@ -219,7 +219,9 @@ def _matrix(report: AgreementReport) -> Section:
         return Section(title="Labeler by labeler")
     people = len(report.labelers)
     says = (
-        [f"The {len(shown)} of {many(people, 'labeler')} who share enough pairs with most others."]
+        [
+            f"The {len(shown):,} of {many(people, 'labeler')} who share enough pairs with most others."
+        ]
         if people > len(shown)
         else []
     )

@@ -101,7 +101,7 @@ def _unmet(rule: Retrain, facts: Facts) -> list[str]:
     assert rule.at_least is not None, "asked only where there is a rule"
     if facts.new_pairs < rule.at_least:
         found.append(
-            f"{facts.new_pairs} of {many(rule.at_least, 'pair is', 'pairs are')} newly settled"
+            f"{facts.new_pairs:,} of {many(rule.at_least, 'pair is', 'pairs are')} newly settled"
         )
     if facts.training_begun is not None:
         again = facts.training_begun + timedelta(hours=rule.not_more_often_than_hours)

@@ -349,7 +349,7 @@ def _failures(failed: Sequence[tuple[Request, str]], asked: int, host: str) -> s
     shown = "\n".join(f"  {text[:60]!r}: {why}" for text, why in list(prompts.items())[:NAMED])
     more = f"\n  and {len(prompts) - NAMED} more" if len(prompts) > NAMED else ""
     return (
-        f"The model's server at {host} gave no answer to {len(failed)} of {many(asked, 'request')} "
+        f"The model's server at {host} gave no answer to {len(failed):,} of {many(asked, 'request')} "
         f"({counted}), on {many(len(prompts), 'prompt')}:\n{shown}{more}\n"
         "All other answers are stored. Run this again to ask for these once more; a prompt the "
         "server always refuses (HTTP 400) has to be removed or shortened."

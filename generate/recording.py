@@ -108,7 +108,7 @@ class Recorder:
             result.seconds = start - self._began
             done = result.sampled - self._sampled_before
             self._run.event(
-                f"{done} of {many(self._total, 'answer')}, {result.tokens_per_second:.0f} tokens/s",
+                f"{done:,} of {many(self._total, 'answer')}, {result.tokens_per_second:.0f} tokens/s",
                 progress=done / max(self._total, 1),
                 status=status,
                 metrics={

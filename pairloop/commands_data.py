@@ -36,6 +36,8 @@ def init(
             "without one: pairloop demo",
             param_hint="--model",
         )
+    if Path(model).is_dir():  # a path from here, which is not the workspace's folder
+        model = str(Path(model).absolute())
     workspace, new = init_workspace(directory, model=model)
     made = "Made" if new else "Already there, left as it is:"
     where = "" if directory == Path() else f" --workspace {directory}"
@@ -126,7 +128,7 @@ def prompts_near(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> 
         return
     say_near(found, shown=len(found))
     print(
-        f"{len(found)} of {many(len(stored), 'prompt')} nearly repeating an earlier one. Next: pairloop generate"
+        f"{len(found):,} of {many(len(stored), 'prompt')} nearly repeating an earlier one. Next: pairloop generate"
     )
 
 

@@ -111,7 +111,7 @@ def _say(todo: "Plan", result: "Judged", *, as_json: bool) -> None:
     again = f", or pairloop judge again for the {left} without a verdict" if left else ""
     print(f"Without a verdict: {why}.")
     print(
-        f"{todo.name} ({todo.model}) judged {result.judged} of {many(result.wanted, 'pair')} "
+        f"{todo.name} ({todo.model}) judged {result.judged:,} of {many(result.wanted, 'pair')} "
         f"({todo.already} were judged already): {many(preferred, 'preference')}, "
         f"{result.verdicts['tie']} ties, {result.inconsistent} of them because the two orders "
         f"disagreed. Next: pairloop agreement{again}"

@@ -71,8 +71,11 @@ def move(
     place = StorageConfig() if to == "file" else StorageConfig(store=to, data=data)
     done = moving.move(open_workspace(workspace), place)
     aside = f" ({moving.ASIDE} keeps them as they were)" if isinstance(done.source, Path) else ""
+    what = (
+        f"Moved {many(done.rows, 'row')}" if done.rows else "Moved nothing, all rows being there,"
+    )
     print(
-        f"Moved {many(done.rows, 'row')} from {done.source}{aside} to {done.target}. "
+        f"{what} from {done.source}{aside} to {done.target}. "
         f"Next: pairloop status --workspace {workspace}"
     )
 

@@ -97,7 +97,7 @@ def say_generated(result: Generated, rows: Sequence[TemperatureRow], *, as_json:
         print(f"Prompts left out: {counted(result.left_out)}.")
     print(f"Left out of pairs: {counted(result.drops)}.")
     print(
-        f"Round {result.policy.round}: sampled {result.sampled} of {many(result.wanted, 'answer')} "
+        f"Round {result.policy.round}: sampled {result.sampled:,} of {many(result.wanted, 'answer')} "
         f"({many(result.tokens, 'token')}, {result.tokens_per_second:.0f} tokens/s), "
         f"{many(result.new_pairs, 'new pair')} of {result.all_pairs}. Next: pairloop annotate"
     )

@@ -111,7 +111,7 @@ def status_table(state: "LoopStatus") -> None:
         print(
             f"Imported, apart from the rounds: {many(found.responses, 'answer')} to "
             f"{many(found.prompts, 'prompt')}, {many(found.pairs, 'pair')} ({found.for_labeling:,} came without votes), "
-            f"{many(found.votes, 'vote')}, {found.settled} settled."
+            f"{many(found.votes, 'vote')}, {found.settled:,} settled."
         )
 
 

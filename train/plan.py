@@ -115,11 +115,16 @@ def plan_training(
         return _plan_rlhf(store, workspace, config, policy=policy, built=built, run_id=run_id)
     usable = len(built.of(Split.TRAIN))
     if usable < config.min_triplets:
+        if not formed:
+            raise NotReadyError(
+                f"Cannot train round {policy.round + 1}: round {policy.round} has no pairs yet. Make "
+                "some with `pairloop generate` and have people compare them with `pairloop annotate`."
+            )
         total = len(built.triplets) + built.drops.total() + len(built.unpaired) + len(built.even)
         because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
         heldout = len(built.of(Split.VALIDATION))
         raise NotReadyError(
-            f"Cannot train round {policy.round + 1}: {usable} of {many(total, 'pair')} of round "
+            f"Cannot train round {policy.round + 1}: {usable:,} of {many(total, 'pair')} of round "
             f"{policy.round} are settled training preferences and train.min_triplets is "
             f"{config.min_triplets} ({heldout} held out for validation; {because or 'no drops'}). "
             "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "

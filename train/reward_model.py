@@ -72,7 +72,7 @@ def check_of(model: RewardModel, *, newest_round: int) -> Check:
     low, high = wilson(model.right, model.heldout) if model.heldout else (0.0, 1.0)
     seen = f"rewards/{model.name}, of round {model.round}'s pairs"
     seen += (
-        f", right in {model.right} of {many(model.heldout, 'held-out pair')} ({low:.0%} to {high:.0%})"
+        f", right in {model.right:,} of {many(model.heldout, 'held-out pair')} ({low:.0%} to {high:.0%})"
         if model.heldout
         else ", judged on no held-out pairs"
     )

@@ -47,7 +47,7 @@ def _overfitting(history: Sequence[Mapping[str, float]], steps: int) -> str:
     early = len(history) >= WINDOW and len(history) <= EARLY * steps
     if early and accuracy == 1.0:
         return (
-            f"every training pair is right after {len(history)} of {many(steps, 'step')}: lower "
+            f"every training pair is right after {len(history):,} of {many(steps, 'step')}: lower "
             "train.learning_rate"
         )
     return ""

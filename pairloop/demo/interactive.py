@@ -7,6 +7,7 @@ import httpx
 
 from annotate.accounts import add_labeler
 from generate import stage
+from generate.sampler import vllm_installed
 from pairloop.demo.scripted import ScriptedLabeler, Taste
 from pairloop.demo.workspace import NOTICE, demo_workspace
 from pairloop.report import sampling_bar
@@ -36,6 +37,11 @@ COMPANY = """
      {names} judge beside you: scripted labelers, so that agreement has something to show."""
 
 
+def sampled_with() -> str:
+    """By what the demo samples; it takes vLLM where that is installed."""
+    return " with vLLM" if vllm_installed() else " with transformers (vLLM is not installed here)"
+
+
 def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
     """Make the workspace, sample the first answers, serve the pages until stopped."""
     space = demo_workspace(
@@ -56,7 +62,7 @@ def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
                 progress=tick,
             )
     print(
-        f"{many(made.sampled, 'answer')} sampled, {many(made.all_pairs, 'pair')} to judge in {root}.",
+        f"{many(made.sampled, 'answer')} sampled{sampled_with()}, {many(made.all_pairs, 'pair')} to judge in {root}.",
         flush=True,
     )
 

@@ -153,6 +153,12 @@ def test_a_port_that_no_machine_has_is_wrong_usage(command):
     assert "Traceback" not in done.stderr
 
 
+def test_a_model_in_a_folder_is_found_from_inside_the_workspace_too(tmp_path):
+    (tmp_path / "acme" / "model").mkdir(parents=True)
+    assert pairloop("init", "w", "--model", "acme/model", cwd=tmp_path).returncode == 0
+    assert f'"{tmp_path / "acme" / "model"}"' in (tmp_path / "w" / "pairloop.toml").read_text()
+
+
 def test_a_folder_without_pairloop_toml_is_no_workspace(tmp_path):
     refused(pairloop("status", cwd=tmp_path), "is not a pairloop workspace", "pairloop init")
 

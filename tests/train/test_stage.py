@@ -90,6 +90,15 @@ def test_too_few_settled_pairs_are_refused_with_the_numbers_and_leave_nothing(
     assert not (tmp_path / "policies").exists()
 
 
+def test_a_policy_without_pairs_is_sent_to_generate(trained):
+    folder, _ = trained
+    with (
+        open_store(folder) as store,
+        pytest.raises(NotReadyError, match="round 1 has no pairs yet"),
+    ):
+        train(store, folder, CONFIG)
+
+
 SLOW = CONFIG.model_copy(update={"epochs": 10, "checkpoints": 10})
 CHILD = """
 import sys
