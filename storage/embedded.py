@@ -5,7 +5,7 @@ DuckDB lets one process hold the file. Every thread takes its own cursor.
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -25,6 +25,10 @@ from storage.damage import (
 from storage.errors import StoreError, WorkspaceError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_ANSWERS = "response_rows"
+# Of the memory DuckDB may take. Writing back, it merges small appends until 122,880 rows stand
+# together: of answers of 4,000 tokens, 16,384 took 2.2 GB. Over a limit it uses the disk.
+_WRITING_BACK = 1 / 8
 # A commit that DuckDB says was stored, before it failed to write its log back to the file.
 _DURABLE = "COMMIT succeeded and is durable"
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
@@ -91,6 +95,9 @@ class EmbeddedConnection:
         self.connection = connection
         self.given_up = False  # by DuckDB: nothing more can be done with it
         self._database = database
+        row = connection.execute("select current_setting('memory_limit')").fetchone()
+        assert row, "a setting has a value"
+        self._memory = str(row[0])
 
     @classmethod
     def open(cls, database: Path) -> Self:
@@ -142,7 +149,8 @@ class EmbeddedConnection:
     def append(self, table: str, rows: pa.Table) -> None:
         cursor = self.connection.cursor()
         try:
-            insert(cursor, table, rows)
+            with self._bounded(cursor) if table == _ANSWERS else nullcontext():
+                insert(cursor, table, rows)
         except duckdb.FatalException as error:
             self.given_up = True
             if _DURABLE not in str(error):
@@ -169,8 +177,25 @@ class EmbeddedConnection:
     def _lost(self, error: duckdb.Error) -> GivenUpError:
         return GivenUpError(f"DuckDB has closed {self._database} after an error: {error}")
 
+    @contextmanager
+    def _bounded(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """With little memory: an append of answers may be written back at once."""
+        _limit(cursor, self._memory, share=_WRITING_BACK)
+        try:
+            yield
+        finally:
+            _limit(cursor, self._memory)  # RESET only changes what is said of it
+
     def close(self) -> None:
+        _limit(self.connection, self._memory, share=_WRITING_BACK)
         self.connection.close()
+
+
+def _limit(connection: duckdb.DuckDBPyConnection, memory: str, *, share: float = 1.0) -> None:
+    """Set how much memory the database may take, for every connection to it; memory: as 18.8 GiB."""
+    number, unit = memory.split()
+    with suppress(duckdb.Error):  # given up, closed, or other threads' queries hold more than this
+        connection.execute(f"set memory_limit = '{share * float(number)} {unit}'")
 
 
 def _connect(database: Path) -> duckdb.DuckDBPyConnection:

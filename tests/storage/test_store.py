@@ -13,7 +13,15 @@ from uuid import uuid4
 
 import duckdb
 import pytest
-from factories import NOW, make_judgment, make_pair, make_policy, make_prompt, make_response
+from factories import (
+    NOW,
+    make_judgment,
+    make_pair,
+    make_policy,
+    make_prompt,
+    make_response,
+    open_store,
+)
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +29,7 @@ from storage import adjudication_records, records, run_records, team_records
 from storage.codec import Record
 from storage.errors import StoreError, WorkspaceError
 from storage.records import Message, Verdict
-from storage.responses import responses_by_id
+from storage.responses import responses_by_id, responses_of
 from storage.sql_files import queries
 from storage.store import Store
 
@@ -326,3 +334,19 @@ def test_answers_by_id_bring_token_ids_only_where_they_are_asked_for(empty):
     assert responses_by_id(empty, ids) == {whole.id: replace(whole, logprobs=None)}
     bare = replace(whole, logprobs=None, token_ids=None, prompt_token_ids=None)
     assert responses_by_id(empty, ids, tokens=False) == {whole.id: bare}
+
+
+def test_answers_are_written_with_bounded_memory_and_what_else_is_done_is_not(
+    tmp_path, monkeypatch
+):
+    """DuckDB merges appends as it writes them back, which took gigabytes for long answers."""
+    with open_store(tmp_path, hold=True) as store:
+        answer = make_response(make_prompt("Q"), make_policy(0), "a" * 8_000_000)
+        with monkeypatch.context() as patch:
+            patch.setattr("storage.embedded._WRITING_BACK", 1 / 2**14)
+            with pytest.raises(StoreError, match="Out of Memory"):
+                store.append([answer])
+            store.append([make_prompt("p" * 8_000_000)])
+        store.append([answer])
+
+        assert [r.id for r in responses_of(store, answer.policy_id)] == [answer.id]
