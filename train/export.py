@@ -27,6 +27,7 @@ from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
 from storage.tallies import model_votes
+from storage.words import many
 from train.export_card import data_card
 from train.export_folder import new_folder, refuse_foreign, save_to_disk, write_csv, write_split
 from train.export_formats import (
@@ -111,7 +112,9 @@ def export(store: Store, out: Path, *, agreement: str, wanted: Wanted | None = N
         nothing = isinstance(error, NotReadyError)
         run.event("nothing to export" if nothing else "export failed", status=RunStatus.FAILED)
         raise
-    run.event(f"{sum(done.rows.values())} rows exported", progress=1.0, status=RunStatus.DONE)
+    run.event(
+        f"{many(sum(done.rows.values()), 'row')} exported", progress=1.0, status=RunStatus.DONE
+    )
     return done
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from storage.records import Split, Tier
+from storage.words import many
 from train.export_formats import Format
 from train.rows import Row
 from train.triplets import JUDGE_PROBABILITY, Drop
@@ -159,7 +160,9 @@ def data_card(
         splits=_splits(rows, judged),
         tiers=TIER_TABLE.format(rows="\n".join(tier_rows)) if tier_rows else "",
         agreement=agreement,
-        drops="\n".join(f"- {n} pairs: {reason.replace('_', ' ')}" for reason, n in drops.items())
+        drops="\n".join(
+            f"- {many(n, 'pair')}: {reason.replace('_', ' ')}" for reason, n in drops.items()
+        )
         or "Nothing.",
         lineage="\n".join(lineage),
         columns=columns.format(judge=JUDGE_PROBABILITY, people=people),
