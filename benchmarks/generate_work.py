@@ -12,9 +12,7 @@ from pathlib import Path
 from generate import stage
 from generate.chat import prompt_token_ids
 from generate.config import GenerateConfig
-from generate.pair_stage import form_training_pairs
 from generate.plan import plan
-from generate.sampling import sample_missing
 from storage.prompts import prompts
 from storage.records import Message, Prompt, Sampling, Split
 from storage.store import Store, utc_now
@@ -144,16 +142,12 @@ class Kept:
 
 
 def recorded(options: argparse.Namespace, config: GenerateConfig, engine, folder: Path) -> Timed:
-    """`pairloop generate`'s own work on an open engine, and a second run that finds all done."""
+    """What `pairloop generate` does, on an open engine, and a second run that finds all done."""
     file = folder / f"{time.monotonic_ns()}.duckdb"
 
     def work() -> tuple[int, int, int]:
-        policy = stage.current_policy(store, config)
-        chosen = stage.prompts_to_answer(store)
-        result = sample_missing(
-            store, folder, config, chosen, [policy], open_engine=lambda: Kept(engine)
-        )
-        form_training_pairs(store, policy, config)
+        result = stage.generate(store, folder, config, open_engine=lambda: Kept(engine))
+        stage.answers_sampled(store, result.policy, config)
         return result.wanted, result.sampled, result.tokens
 
     with Store(file) as store:

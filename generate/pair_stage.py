@@ -92,19 +92,20 @@ def form_training_pairs(
         if not dry_run:
             store.append(formed.pairs)
     _refuse_hopeless(strategy, policy, rival, tally)
-    of_round = number_of_pairs(store, policy.round, purpose=Purpose.TRAIN)
-    made = PairsMade(
-        all_pairs=of_round + (tally.pairs if dry_run else 0),
-        new_pairs=tally.pairs,
-        drops=tally.drops,
-    )
-    if not dry_run:
-        settings = config.model_dump(
-            mode="json",
-            include={"strategy", "pairs_per_prompt", "near_duplicate", "seed"}
-            | {"show_truncated", "show_refused", "refusals"},
+    with store.connected():
+        of_round = number_of_pairs(store, policy.round, purpose=Purpose.TRAIN)
+        made = PairsMade(
+            all_pairs=of_round + (tally.pairs if dry_run else 0),
+            new_pairs=tally.pairs,
+            drops=tally.drops,
         )
-        _record(store, made, policy, tally.answers, settings)
+        if not dry_run:
+            settings = config.model_dump(
+                mode="json",
+                include={"strategy", "pairs_per_prompt", "near_duplicate", "seed"}
+                | {"show_truncated", "show_refused", "refusals"},
+            )
+            _record(store, made, policy, tally.answers, settings)
     return made
 
 

@@ -3,7 +3,7 @@
 Killed at any moment and run again, they do only what the store does not have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from generate.config import GenerateConfig
 from generate.pair_stage import PairsMade, form_comparisons, form_training_pairs
 from generate.plan import Plan, estimate, plan
 from generate.recording import Generated, Progress
+from generate.sampler import Sampler
 from generate.sampling import missing_answers, sample_missing
 from storage.errors import ConfigurationError, NotReadyError
 from storage.policies import newest_policy, policies
-from storage.prompts import portions, prompt_ids_of, prompts
+from storage.prompts import portions, prompt_ids_of, prompts_by_id
 from storage.records import Policy, Prompt, Split
 from storage.responses import (
     TemperatureRow,
@@ -71,13 +72,22 @@ def generate(
     config: GenerateConfig,
     *,
     progress: Progress | None = None,
+    open_engine: Callable[[], Sampler] | None = None,
     strict: bool = False,
 ) -> Generated:
     """Sample the newest policy's missing answers to train and validation prompts, form pairs."""
-    policy = current_policy(store, config)
-    chosen = prompts_to_answer(store)
+    with store.connected():
+        policy = current_policy(store, config)
+        chosen = prompts_to_answer(store)
     result = sample_missing(
-        store, workspace, config, chosen, [policy], progress=progress, strict=strict
+        store,
+        workspace,
+        config,
+        chosen,
+        [policy],
+        progress=progress,
+        open_engine=open_engine,
+        strict=strict,
     )
     result.take(form_training_pairs(store, policy, config))
     return result
@@ -120,12 +130,16 @@ def compare(
     progress: Progress | None = None,
 ) -> Compared:
     """Blind evaluation pairs: all of them answer the test prompts under the same settings."""
-    chosen = [p.id for p in heldout_prompts(store)]
+    chosen = _heldout_ids(store)
     # A prompt's answers of all policies stand side by side and go through one engine.
     sampled = sample_missing(
         store, workspace, config, chosen, [policy, *against], samples=samples, progress=progress
     )
-    wanted = {w.response_id for w in plan(chosen, [policy, *against], config, samples=samples)}
+    wanted = {
+        want.response_id
+        for some in portions(chosen)
+        for want in plan(some, [policy, *against], config, samples=samples)
+    }
     pairs = {
         other.id: form_comparisons(store, policy, other, config, chosen, response_ids=wanted)
         for other in against
@@ -135,17 +149,24 @@ def compare(
 
 def answers_sampled(store: Store, policy: Policy, config: GenerateConfig) -> list[TemperatureRow]:
     """How the answers that `generate` wants of a policy turned out, one row per temperature."""
-    ids = [
-        want.response_id
-        for some in portions(prompts_to_answer(store))
-        for want in plan(some, [policy], config)
-    ]
-    return answers_by_temperature(store, ids)
+    return answers_by_temperature(
+        store,
+        (
+            [want.response_id for want in plan(some, [policy], config)]
+            for some in portions(prompts_to_answer(store))
+        ),
+    )
 
 
 def heldout_prompts(store: Store) -> list[Prompt]:
     """What policies are compared on; raises NotReadyError when there is nothing."""
-    chosen = [p for p in prompts(store) if p.split is Split.TEST]
+    chosen = _heldout_ids(store)
+    found = prompts_by_id(store, chosen)
+    return [found[prompt_id] for prompt_id in chosen]
+
+
+def _heldout_ids(store: Store) -> list[str]:
+    chosen = prompt_ids_of(store, Split.TEST)
     if not chosen:
         raise NotReadyError(
             "There are no test prompts to compare policies on. Raise generate.test_share before "

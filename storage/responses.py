@@ -1,7 +1,8 @@
 """Reading responses."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.records import Response
@@ -61,10 +62,27 @@ def texts_by_id(store: Store, ids: Sequence[str]) -> dict[str, str]:
     return {str(r["id"]): str(r["text"]) for r in rows}
 
 
-def answers_by_temperature(store: Store, ids: Sequence[str]) -> list[TemperatureRow]:
-    """How the stored responses among these ids turned out, one row per temperature."""
-    rows = store.query("answers_by_temperature", ids=list(ids))
-    return [TemperatureRow(**row) for row in rows]  # type: ignore[arg-type]
+def answers_by_temperature(store: Store, ids: Iterable[Sequence[str]]) -> list[TemperatureRow]:
+    """How the stored responses among these ids turned out, one row per temperature.
+
+    ids: some at a time, as many as may take memory; all of a prompt's stand in one of these.
+    """
+    found: dict[object, Counter[str]] = defaultdict(Counter)
+    for some in ids:
+        for row in store.query("answers_by_temperature", ids=list(some)):
+            found[row.pop("temperature")].update(row)
+    rows = []
+    for temperature, counts in found.items():
+        told, tokens = counts.pop("told"), counts.pop("tokens")
+        rows.append(
+            TemperatureRow(
+                temperature=float(str(temperature)),
+                tokens=tokens if told else None,
+                mean_tokens=tokens / told if told else None,
+                **counts,
+            )
+        )
+    return sorted(rows, key=lambda row: row.temperature)
 
 
 def mean_tokens(store: Store, *, max_tokens: int) -> float | None:

@@ -125,17 +125,26 @@ limit 20;
 
 -- name: answers_by_temperature
 -- How these answers turned out at each temperature; a duplicate says, letter for letter, what another
--- answer to its prompt at that temperature says.
+-- answer to its prompt at that temperature says. told: those whose number of tokens is known.
+with answers as (
+    select
+        temperature,
+        prompt_id,
+        text,
+        len(nullif(token_ids, [])) as tokens,
+        finish_reason
+    from response_rows
+    where id in (select unnest($ids))
+    qualify row_number() over (partition by id order by created_at) = 1
+)
 select
     temperature,
     count(*) as answers,
-    sum(len(token_ids))::bigint as tokens,
-    avg(len(token_ids)) as mean_tokens,
+    count(tokens) as told,
+    coalesce(sum(tokens), 0)::bigint as tokens,
     count(*) - count(distinct (prompt_id, text)) as duplicates,
     count(*) filter (where finish_reason = 'stop') as stop,
     count(*) filter (where finish_reason = 'length') as length,
     count(*) filter (where finish_reason = 'stop_string') as stop_string
-from responses
-where id in (select unnest($ids))
-group by temperature
-order by temperature;
+from answers
+group by temperature;

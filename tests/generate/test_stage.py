@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -55,12 +56,13 @@ class Scripted:
     name = "scripted"
     context_tokens = 512
 
-    def __init__(self, model: str, *, fail_after: int | None = None) -> None:
+    def __init__(self, model: str, *, fail_after: int | None = None, words: int = 0) -> None:
         self.tokenizer = load_tokenizer(model)
         self.asked: list[str] = []
         self.adapters: list[Path | None] = []
         self.closed = False
         self._fail_after = fail_after
+        self._words = words
 
     def close(self) -> None:
         self.closed = True
@@ -73,7 +75,8 @@ class Scripted:
             self.adapters.append(request.adapter)
             yield Sample(
                 key=request.key,
-                text=f"An answer made with seed {request.sampling.seed} and nothing else.",
+                text=f"An answer made with seed {request.sampling.seed} and nothing else."
+                + "".join(f" {request.sampling.seed + i}" for i in range(self._words)),
                 finish_reason=FinishReason.STOP,
                 prompt_token_ids=request.prompt_token_ids,
                 token_ids=(1, 2),
@@ -228,6 +231,40 @@ def test_prompts_are_answered_the_same_however_many_are_looked_up_at_a_time(
     assert found[0] == found[1]
 
 
+def test_memory_holds_no_more_of_a_prompt_than_ids(tmp_path, micro_model, monkeypatch):
+    """Sampling, forming pairs and the table at the end: never the texts or tokens of all answers."""
+    monkeypatch.setattr("storage.prompts.PORTION", 16)
+    monkeypatch.setattr("generate.recording.MOST_WAITING", 32)
+    config = config_for(micro_model)
+
+    def run(prompts: int) -> None:
+        folder = tmp_path / str(prompts)
+        folder.mkdir()
+        with open_store(folder, hold=True) as store:  # opened once: quicker
+            store.append([make_prompt(f"What is {i}? {'Say more. ' * 20}") for i in range(prompts)])
+            engine = Scripted(micro_model, words=300)
+            made = stage.generate(store, folder, config, open_engine=lambda: engine)
+            again = stage.generate(store, folder, config, open_engine=lambda: engine)
+            table = stage.answers_sampled(store, made.policy, config)
+            planned = stage.plan_generate(store, config)
+        assert (made.sampled, again.sampled, planned.missing) == (2 * prompts, 0, 0)
+        assert (made.new_pairs, again.new_pairs) == (prompts, 0)
+        assert [row.answers for row in table] == [prompts, prompts]
+
+    def most_held(prompts: int) -> int:
+        tracemalloc.start()
+        try:
+            run(prompts)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    run(16)  # loads what every run loads
+    few, many = 32, 96
+    # Bytes. An answer's text has 3,000.
+    assert (most_held(many) - most_held(few)) / (many - few) < 1_000
+
+
 def test_another_sft_model_in_a_workspace_with_rounds_is_refused(tmp_path, micro_model):
     add_prompts(tmp_path, 1)
     with open_store(tmp_path) as store:
@@ -356,7 +393,7 @@ def test_answers_are_counted_by_temperature(tmp_path, micro_model):
         ]
         store.append(answers)
 
-        cold, warm = answers_by_temperature(store, [a.id for a in answers])
+        cold, warm = answers_by_temperature(store, [[a.id for a in answers]])
 
     assert (cold.answers, cold.tokens, cold.mean_tokens, cold.duplicates) == (2, 4, 2.0, 1)
     assert (cold.stop, cold.length, cold.stop_string) == (2, 0, 0)

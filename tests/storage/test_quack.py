@@ -178,7 +178,7 @@ def test_columns_left_out_take_their_defaults_and_untyped_nulls_are_stored(remot
 @pytest.mark.parametrize("ids", [[*range(99_999), None], ["1"] * 99_999 + ["zz"]])
 def test_an_append_with_one_bad_row_stores_nothing(remote, shared, ids):
     """All rows or none; Quack's own INSERT would have kept the batches before the bad one."""
-    with pytest.raises(StoreError, match="100000 rows could not be written to answers"):
+    with pytest.raises(StoreError, match="100,000 rows could not be written to answers"):
         remote.append("answers", pa.table({"id": ids, "text": ["bad"] * 100_000}))
     assert count(remote, "bad") == 0
     assert not list(shared.database.parent.glob(".pairloop-append-*"))
