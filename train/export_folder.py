@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import ConflictError
-from train.rows import PORTION, Row
+from train.rows import Row
 
 MARK = "pairloop-export.json"  # says that a folder is an export and may be replaced by a new one
 # Of whatever width: a spreadsheet set to Japanese takes the wide ones as well.
@@ -72,8 +72,8 @@ class Written:
 
     def __iter__(self) -> Iterator[Row]:
         with pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(PORTION):
-                yield from batch.to_pylist()
+            for portion in range(file.num_row_groups):
+                yield from file.read_row_group(portion).to_pylist()
 
     def to_arrow(self, stream: Path) -> None:
         """The same rows as `datasets` maps them into memory."""
@@ -82,8 +82,8 @@ class Written:
             pa.OSFile(str(stream), "wb") as sink,
             pa.ipc.new_stream(sink, file.schema_arrow) as out,
         ):
-            for batch in file.iter_batches(PORTION):
-                out.write_batch(batch)
+            for portion in range(file.num_row_groups):
+                out.write_table(file.read_row_group(portion))
 
 
 def write_split(

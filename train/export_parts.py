@@ -9,14 +9,14 @@ from typing import assert_never
 
 from storage.judgments import votes
 from storage.pairs import pairs_of_identical_answers
-from storage.prompts import portions
 from storage.records import LabelerKind, Pair, Purpose, Split, Strength, Tier, Triplet, Verdict
 from storage.store import Store
 from train.export_formats import Format, both_bad_rows, kto_rows, ranking_rows, reward_row
 from train.export_known import Known
-from train.rows import PORTION, Part, Row, Texts, export_row, in_portions, texts_by_id, texts_of
+from train.rows import Part, Row, Texts, export_row, in_portions, texts_by_id, texts_of
 from train.triplets import Built, Drop, Standing, build_triplets
 
+SEVERAL = 8  # pairs of a prompt, as a rule at most
 SPLITS = (Split.TRAIN, Split.VALIDATION)
 Settled = tuple[Pair, Standing]
 Ranked = tuple[str, list[tuple[Pair, float]]]  # a prompt, and how its pairs are settled
@@ -94,7 +94,7 @@ def _signs(store: Store, triplets: Sequence[Triplet], bad: Sequence[Settled]) ->
 
 def _rankings(store: Store, ranked: Sequence[Ranked]) -> Part:
     def made() -> Iterator[list[Row]]:
-        for some in portions(ranked, max(1, PORTION // 8)):  # a prompt has several pairs
+        for some in in_portions(ranked, each=SEVERAL):
             texts = _texts_of_pairs(store, [pair for _, settled in some for pair, _ in settled])
             yield ranking_rows(dict(some), texts)
 
@@ -158,7 +158,7 @@ def _strengths(
     strengths: dict[str, list[Strength]] = {}
     table = votes(store, purposes=[Purpose.TRAIN])
     table = table.select(["pair_id", "verdict", "kind", "strength"])
-    for some in table.to_batches(max_chunksize=PORTION):
+    for some in table.to_batches(max_chunksize=8192):
         columns = (column.to_pylist() for column in some.columns)
         for pair_id, verdict, kind, strength in zip(*columns, strict=True):
             by_model = kind == LabelerKind.MODEL.value

@@ -70,9 +70,9 @@ class Part:
     portions: Iterator[list[Row]]
 
 
-def in_portions(pairs: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The same pairs, or what stands for them, as many at a time as an export holds."""
-    return portions(pairs, PORTION)
+def in_portions(items: Sequence[T], *, each: int = 1) -> Iterator[Sequence[T]]:
+    """The same items, as many at a time as an export holds. each: how many pairs an item has."""
+    return portions(items, max(1, PORTION // each))
 
 
 def texts_by_id(
