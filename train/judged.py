@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from storage.adjudication_records import Adjudication
 from storage.adjudications import standing
+from storage.prompts import portions
 from storage.records import (
     IMPORTED_ROUND,
     Consensus,
@@ -23,9 +24,10 @@ from storage.records import (
 from storage.store import Store
 from storage.tallies import Remark, remarks_of_people
 from train.export_known import Known
-from train.rows import TURNS, Part, Row, Texts, answer, in_portions, texts_by_id
+from train.rows import TURNS, Part, Row, Texts, answer, texts_by_id
 from train.triplets import standing_of
 
+PORTION = 8192  # pairs whose texts, without tokens, are in memory at once
 JUDGED_SCHEMA = pa.schema(
     [
         ("prompt", TURNS),
@@ -106,7 +108,7 @@ def judged_parts(store: Store, known: Known) -> dict[str, Part]:
 
 
 def _made(store: Store, judged: Sequence[Judged]) -> Iterator[list[Row]]:
-    for some in in_portions(judged):
+    for some in portions(judged, PORTION):
         answers = [i for one in some for i in (one.pair.first, one.pair.second)]
         texts = texts_by_id(store, [one.pair.prompt_id for one in some], answers, tokens=False)
         yield [judged_row(one, texts) for one in some]

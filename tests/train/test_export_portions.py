@@ -38,8 +38,8 @@ FEW, MANY = 12, 60  # pairs
 
 @pytest.fixture
 def in_small_portions(monkeypatch):
-    monkeypatch.setattr("train.rows.PORTION", 4)
-    monkeypatch.setattr("train.export_votes.PORTION", 4)
+    for module in ("rows", "judged", "export_votes"):
+        monkeypatch.setattr(f"train.{module}.PORTION", 4)
 
 
 @pytest.fixture(scope="module")
