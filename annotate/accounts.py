@@ -17,6 +17,7 @@ from storage import team
 from storage.errors import ConflictError, InputError
 from storage.records import IMPORTED_LABELER, Labeler, LabelerKind, Role, Session
 from storage.store import Store, utc_now
+from storage.words import many
 
 _N, _R, _P = 2**14, 8, 1  # 16 MB, about 50 ms: OWASP's scrypt floor for interactive sign-in
 _MIN_PASSWORD_CHARS = 8
@@ -32,7 +33,7 @@ def hash_password(password: str) -> str:
     """Scrypt hash as `scrypt$N$r$p$salt$key`, both base64."""
     if len(password) < _MIN_PASSWORD_CHARS:
         raise InputError(
-            f"The password has {len(password)} characters; it needs {_MIN_PASSWORD_CHARS} or more."
+            f"The password has {many(len(password), 'character')}; it needs {_MIN_PASSWORD_CHARS} or more."
         )
     salt = secrets.token_bytes(16)
     key = hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, maxmem=2**26)

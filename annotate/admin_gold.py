@@ -9,6 +9,7 @@ from annotate.gold import gold_results, promote_unanimous, retire_gold
 from annotate.label_page import page_file
 from annotate.queue_html import gold_html
 from storage.queue_pages import gold_rows
+from storage.words import many
 
 
 def build_gold_tab(admin: AdminContext, tab: Any) -> None:
@@ -44,7 +45,7 @@ def build_gold_tab(admin: AdminContext, tab: Any) -> None:
             admin.desk.refresh()
             if not made:
                 return "No further pair has so many votes that all agree."
-            return f"Made {len(made):,} hidden gold pairs."
+            return f"Made {many(len(made), 'hidden gold pair')}."
 
         return attempt(act), seen()
 

@@ -14,6 +14,7 @@ from annotate.stats.estimate import Estimate
 from storage.intervals import wilson
 from storage.records import LabelerKind
 from storage.summaries import RoundSummary
+from storage.words import many
 
 _SHOWN = 15  # people in the agreement chart
 _ALWAYS = 8  # columns of the rounds table shown even while they are empty
@@ -48,7 +49,7 @@ def progress_html(seen: Overview, states: dict[str, int]) -> str:
         tile(
             "Votes",
             f"{states['votes']:,}",
-            note=f"of people; {report.judgments:,} tell agreement, on {report.pairs:,} pairs",
+            note=f"of people; {report.judgments:,} tell agreement, on {many(report.pairs, 'pair')}",
         ),
         _saved_tile(states),
         _forecast_tile(seen.forecast),
@@ -170,7 +171,7 @@ def labelers_table(seen: Overview) -> Raw:
 
 def _estimate_tile(title: str, estimate: Estimate, note: str) -> Raw:
     if estimate.value is None:
-        few = f"{estimate.n:,} pairs with two votes or more"
+        few = f"{many(estimate.n, 'pair')} with two votes or more"
         return tile(title, "not enough data", note=few, soft=True)
     interval = f"{estimate.low:.2f} to {estimate.high:.2f}"
     return tile(title, f"{estimate.value:.2f}", small=interval, note=note)
@@ -191,12 +192,12 @@ def _forecast_tile(found: Forecast) -> Raw:
     if not found.wanted:
         return tile("Finished", "nothing to do", note="no pair wants a vote", soft=True)
     if found.hours is None:
-        note = f"{found.wanted:,} votes wanted; nobody voted in the last day"
+        note = f"{many(found.wanted, 'vote')} wanted; nobody voted in the last day"
         return tile("Finished in", "no pace yet", note=note, soft=True)
     pace = (
         f"{found.per_hour:,.0f} an hour"
         if found.per_hour >= 10
         else f"{found.per_hour * 24:,.0f} a day"
     )
-    note = f"{found.wanted:,} votes wanted, {pace} at the present pace"
+    note = f"{many(found.wanted, 'vote')} wanted, {pace} at the present pace"
     return tile("Finished in", span(found.hours * 3600), note=note)

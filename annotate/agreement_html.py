@@ -12,6 +12,7 @@ from annotate.stats.estimate import Estimate
 from annotate.stats.sizes import comparisons_for_win, half_width, votes_for_agreement
 from storage.errors import InputError
 from storage.queue_pages import DisputedPair
+from storage.words import many
 
 BESIDE = 14  # labelers up to which the matrix has room beside another picture
 
@@ -40,7 +41,7 @@ def agreement_html(now: Looked) -> str:
 def _freshness(now: Looked, full: FullReport) -> str:
     report = full.agreement
     said = (
-        f"{report.judgments:,} votes of {len(report.labelers):,} people on {report.pairs:,} pairs, "
+        f"{many(report.judgments, 'vote')} of {len(report.labelers):,} people on {many(report.pairs, 'pair')}, "
         f"as of {full.made_at:%Y-%m-%d %H:%M} UTC."
     )
     if now.problem:
@@ -71,7 +72,7 @@ def _tiles(full: FullReport) -> list[Raw]:
 
 def _figure(title: str, found: Estimate, note: str) -> Raw:
     if found.value is None:
-        few = f"{found.n:,} pairs with two votes or more"
+        few = f"{many(found.n, 'pair')} with two votes or more"
         return tile(title, "not enough data", note=few, soft=True)
     interval = f"{found.low:.2f} to {found.high:.2f}"
     return tile(title, f"{found.value:.2f}", small=interval, note=note)
@@ -124,6 +125,11 @@ def disputed_html(rows: Sequence[DisputedPair], *, total: int) -> str:
         for row in rows
     ]
     more = f" The {len(rows):,} most disputed of {total:,}." if total > len(rows) else ""
+    help_ = (
+        '<p class="soft help">Press a prompt to adjudicate it: you give your own view before you see '
+        "the votes. A click on a command selects all of it. Pairs that were adjudicated are no longer "
+        f"here.{more}</p>"
+    )
     return section(
         "<h2>Most disputed pairs</h2>",
         table(
@@ -132,8 +138,7 @@ def disputed_html(rows: Sequence[DisputedPair], *, total: int) -> str:
             empty="No pair has votes that differ.",
             name="Most disputed pairs",
         ),
-        '<p class="soft help">Press a prompt to adjudicate it: you give your own view before you see the '
-        f"votes. Pairs that were adjudicated are no longer here.{more}</p>",
+        help_ if rows else "",
     )
 
 

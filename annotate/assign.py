@@ -10,6 +10,7 @@ from storage import team
 from storage.errors import InputError
 from storage.store import Store, utc_now
 from storage.team_records import Assignment, LabelerSettings
+from storage.words import many
 
 GROUP = "@"
 
@@ -111,7 +112,7 @@ def _counted(pairs: int) -> str:
         case 1:
             return "1 pair"
         case _:
-            return f"{pairs} pairs"
+            return many(pairs, "pair")
 
 
 def unassign(store: Store, assignment_id: str, *, author: str) -> None:

@@ -30,6 +30,7 @@ from storage.records import Message, Pair, Verdict
 from storage.responses import texts_by_id
 from storage.store import Store
 from storage.team_records import Guideline
+from storage.words import many
 
 MAX_TEXT_CHARS = 4000  # of the prompt, and of each answer
 _TITLE_CHARS = 80
@@ -104,7 +105,7 @@ def _title(text: str) -> str:
 def _quoted(text: str) -> str:
     if len(text) > MAX_TEXT_CHARS:
         left = len(text) - MAX_TEXT_CHARS
-        text = f"{text[:MAX_TEXT_CHARS]}\n\n[... {left:,} more characters]"
+        text = f"{text[:MAX_TEXT_CHARS]}\n\n[... {many(left, 'more character')}]"
     return "\n".join(f"> {line}".rstrip() for line in visible(text).strip().split("\n"))
 
 

@@ -9,6 +9,7 @@ from storage.errors import InputError
 from storage.records import content_id
 from storage.store import Store, utc_now
 from storage.team_records import Guideline
+from storage.words import many
 
 MAX_CHARS = 100_000
 
@@ -25,7 +26,7 @@ def publish(store: Store, text: str, *, author: str) -> Guideline:
     if not text:
         raise InputError("The guidelines are empty, so they were not changed.")
     if len(text) > MAX_CHARS:
-        raise InputError(f"The guidelines have {len(text)} characters; {MAX_CHARS} fit.")
+        raise InputError(f"The guidelines have {many(len(text), 'character')}; {MAX_CHARS} fit.")
     if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         raise InputError("The guidelines hold half of a surrogate pair, which is no character.")
     with changing:

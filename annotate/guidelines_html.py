@@ -6,6 +6,7 @@ from itertools import islice
 
 from annotate.admin_html import Raw, badge, moment, pick, section, table, text
 from storage.team_records import Guideline
+from storage.words import many
 
 
 def versions_html(versions: Sequence[Guideline], judgments: Mapping[str, int]) -> str:
@@ -23,7 +24,11 @@ def versions_html(versions: Sequence[Guideline], judgments: Mapping[str, int]) -
     ]
     head = ["Version", "", "By", "When (UTC)", "Characters", "Judgments"]
     without = judgments.get("", 0)
-    note = f"<p class='soft help'>{without:,} judgments without guidelines.</p>" if without else ""
+    note = (
+        f"<p class='soft help'>{many(without, 'judgment')} without guidelines.</p>"
+        if without
+        else ""
+    )
     shown = table(head, rows, empty="There are no guidelines yet.", name="Versions")
     return section("<h2>Versions</h2>", shown, note)
 

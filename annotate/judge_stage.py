@@ -27,6 +27,7 @@ from storage.responses import responses_by_id
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
+from storage.words import many
 
 APPEND_SECONDS = 1.0
 READ_PAIRS = 256  # their texts are read together
@@ -181,7 +182,7 @@ def judge(
         speed = done / max(result.seconds, 1e-9)
         note = f"{result.failures.total()} without a verdict, {speed:.1f} pairs/s"
         run.event(
-            f"{done} of {result.wanted} pairs, {note}",
+            f"{done} of {many(result.wanted, 'pair')}, {note}",
             progress=done / result.wanted,
             metrics={"judged": float(result.judged), "inconsistent": float(result.inconsistent)},
         )
@@ -202,13 +203,13 @@ def judge(
                 _count(result, finished, todo, pairs[pair_id], both)
             if unanswered >= min(GIVE_UP_AFTER, len(ORDERS) * result.wanted):
                 raise ModelError(
-                    f"The last {unanswered} requests to the judge got no reply "
+                    f"The last {many(unanswered, 'request')} to the judge got no reply "
                     f"({reply.failure}). What was judged is stored. See that {asker.name} "
                     "works, then run `pairloop judge` again."
                 )
             if time.monotonic() - last > APPEND_SECONDS:
                 flush()
-    run.event(f"{result.judged} pairs judged", progress=1.0, status=RunStatus.DONE)
+    run.event(f"{many(result.judged, 'pair')} judged", progress=1.0, status=RunStatus.DONE)
     return result
 
 

@@ -30,6 +30,7 @@ from storage.summaries import (
     table_counts,
 )
 from storage.win_rate import WinRate, win_rate
+from storage.words import many
 
 _RUNS_SHOWN = 20
 _STEP = re.compile(r"step (\d+) of \d+")  # how train begins the message of a logged step
@@ -158,9 +159,9 @@ def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[P
         case Phase.GENERATE:
             return f"Generate answers of the round {newest} policy."
         case Phase.COMPARE:
-            return f"Label: {wanted:,} comparisons of policies still want votes."
+            return f"Label: {many(wanted, 'comparison of policies still wants', 'comparisons of policies still want')} votes."
         case Phase.LABEL:
-            return f"Label round {newest}: {wanted:,} pairs still want votes."
+            return f"Label round {newest}: {many(wanted, 'pair still wants', 'pairs still want')} votes."
         case Phase.TRAIN:
             return f"Round {newest} is labeled. Train the next policy."
         case Phase.NO_PREFERENCE:

@@ -30,7 +30,7 @@ _HEAD = [
     "Left preferred",
     "Gold right",
     "Same on repeats",
-    "Last active",
+    "Last active (UTC)",
 ]
 
 HELP = (

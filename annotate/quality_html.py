@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from annotate.admin_html import Key, Raw, table, text
 from annotate.charts_intervals import Axis, Bar, forest
+from annotate.labeler_quality import LabelerQuality
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Quality
+from annotate.quality import Quality
 from annotate.stats.bias import Effect
 from annotate.stats.estimate import Estimate, Measured
+from storage.words import many
 
 DRAWN = 30  # labelers in a picture; the table has everybody
 _NONE = "-"
@@ -106,7 +108,7 @@ def _overall(quality: Quality) -> str:
     )
     counted = (
         f"Odds of winning by side, length and formatting alone, with 95 % intervals, from one logistic "
-        f"model over {quality.bias_votes:,} votes for an answer. The side is drawn by lot, so its "
+        f"model over {many(quality.bias_votes, 'vote')} for an answer. The side is drawn by lot, so its "
         "effect is a bias; long and formatted answers may win because they are better."
     )
     return picture(chart, counted, name="what-sways-everybody")
@@ -143,8 +145,8 @@ def _policies(ratings: PolicyRatings) -> str:
             "</code> asks for some.</p>"
         )
     rests = (
-        f"Bradley and Terry's model, ties after Davidson, on {ratings.votes:,} votes for pairs of two "
-        f"policies' answers to {ratings.prompts:,} prompts. Odds of winning against the average policy; "
+        f"Bradley and Terry's model, ties after Davidson, on {many(ratings.votes, 'vote')} for pairs of two "
+        f"policies' answers to {many(ratings.prompts, 'prompt')}. Odds of winning against the average policy; "
         "95 % intervals by resampling prompts, none below ten."
     )
     groups = {p.group for p in ratings.policies}

@@ -8,6 +8,7 @@ from annotate.render import plain_messages
 from storage.queue_pages import GoldRow, QueueRow, Said
 from storage.records import LabelerKind, Pair, Prompt, Response, Side, Verdict
 from storage.team_records import Assignment, GoldUse
+from storage.words import many
 
 NAMES: Mapping[str, str] = {
     "waiting": "waiting",
@@ -60,9 +61,11 @@ def queue_html(rows: Sequence[QueueRow], *, first: int, pairs: int) -> str:
         ]
         for row in rows
     ]
-    head = ["Prompt", "Round", "For", "State", "Votes", "Flags", "Skipped", "Last judged"]
+    head = ["Prompt", "Round", "For", "State", "Votes", "Flags", "Skipped", "Last judged (UTC)"]
     last = first + len(rows) - 1
-    line = f"<p class='soft help'>{first:,} to {last:,} of {pairs:,} pairs</p>" if rows else ""
+    line = (
+        f"<p class='soft help'>{first:,} to {last:,} of {many(pairs, 'pair')}</p>" if rows else ""
+    )
     return section(table(head, body, empty="No pair is like this.", name="Pairs"), line)
 
 
@@ -184,7 +187,7 @@ def gold_html(rows: Sequence[GoldRow], drift: Drift | None) -> str:
 
 def _failed(row: GoldRow) -> Key:
     if row.use is GoldUse.SENTINEL:
-        return Key(shown=f"{row.answers:,} answers", by=-1.0)
+        return Key(shown=many(row.answers, "answer"), by=-1.0)
     if not row.answers:
         return Key(shown="", by=-1.0)
     share = row.failed / row.answers

@@ -6,6 +6,7 @@ from pathlib import Path
 from annotate.report_data import FullReport
 from annotate.report_parts import section_html
 from annotate.report_sections import sections_of
+from storage.words import many
 
 MARK = '<meta name="generator" content="pairloop agreement">'  # what says that a file is a report
 _STYLE = Path(__file__).parent / "page" / "report.css"
@@ -33,8 +34,8 @@ def report_html(full: FullReport, *, title: str = "How far people agree") -> str
     """The whole file."""
     report = full.agreement
     about = (
-        f"{report.judgments:,} judgments of {len(report.labelers):,} labelers on {report.pairs:,} "
-        f"pairs, {full.made_at:%Y-%m-%d %H:%M} UTC"
+        f"{many(report.judgments, 'judgment')} of {many(len(report.labelers), 'labeler')} on "
+        f"{many(report.pairs, 'pair')}, {full.made_at:%Y-%m-%d %H:%M} UTC"
     )
     return _PAGE.format(
         mark=MARK,

@@ -5,6 +5,7 @@ from annotate.report_parts import Section
 from annotate.report_words import LEFT_OUT
 from annotate.slices import FALSE_ALARMS, LEAST_PERIOD
 from annotate.stats.estimate import MIN_PAIRS, RESAMPLES
+from storage.words import many
 
 SOURCES = (
     "Krippendorff, K. (2011). Computing Krippendorff's Alpha-Reliability. University of Pennsylvania.",
@@ -61,8 +62,8 @@ def methods_section(full: FullReport) -> Section:
     dropped = [f"{n:,} {LEFT_OUT[reason]}" for reason, n in full.left_out.items() if n]
     left_out = f" Left out were {_listed(dropped)}." if dropped else " Nothing was left out."
     says = [
-        f"{len(report.labelers):,} labelers gave {report.judgments:,} judgments on {report.pairs:,} "
-        f"pairs of answers, {report.observed_agreement.n:,} of which have two judgments or more. "
+        f"{many(len(report.labelers), 'labeler')} gave {many(report.judgments, 'judgment')} on "
+        f"{many(report.pairs, 'pair')} of answers, {report.observed_agreement.n:,} of which have two judgments or more. "
         f"{_shown(full)} A judgment prefers the first answer, the second, calls a tie or calls both "
         "bad; the latest of a person on a pair counts." + left_out,
         (
@@ -116,9 +117,7 @@ def _shown(full: FullReport) -> str:
     )
     if full.imported >= full.agreement.judgments:
         return f"All judgments were {elsewhere}"
-    return (
-        f"{full.imported:,} judgments were {elsewhere} Of the others: {blind[0].lower()}{blind[1:]}"
-    )
+    return f"{many(full.imported, 'judgment was', 'judgments were')} {elsewhere} Of the others: {blind[0].lower()}{blind[1:]}"
 
 
 def _listed(parts: list[str]) -> str:

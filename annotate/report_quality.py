@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from annotate.charts_intervals import Axis, Bar, forest
+from annotate.labeler_quality import LabelerQuality
 from annotate.policy_ratings import PolicyRatings, Rating
-from annotate.quality import LabelerQuality, Quality
+from annotate.quality import Quality
 from annotate.report_parts import Rows, Section
 from annotate.report_words import in_one, number
 from annotate.stats.bias import Effect
@@ -15,6 +16,7 @@ from annotate.stats.sizes import (
     implied_accuracy,
     votes_for_agreement,
 )
+from storage.words import many
 
 DRAWN = 40
 
@@ -103,7 +105,7 @@ def _bias(quality: Quality) -> Section:
         title="What sways people",
         says=[
             (
-                f"One regularised logistic model over {quality.bias_votes:,} votes for an answer. Length "
+                f"One regularised logistic model over {many(quality.bias_votes, 'vote')} for an answer. Length "
                 "and formatting say that such answers win, not why: they may be better. Where "
                 "sides are drawn by lot, as on the labeling page, the side's effect is a bias."
             )
@@ -174,7 +176,7 @@ def _sizes(quality: Quality) -> Section:
         off = half_width(quality.ratings.decided)
         rows.append(
             [
-                f"how far a win rate of {quality.ratings.decided:,} decided votes may be off",
+                f"how far a win rate of {many(quality.ratings.decided, 'decided vote')} may be off",
                 f"{100 * off:.1f} points",
             ]
         )

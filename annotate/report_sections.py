@@ -24,6 +24,7 @@ from annotate.stats.bands import Who, comparable
 from annotate.stats.estimate import Estimate
 from storage.records import IMPORTED_ROUND
 from storage.slices import Standing
+from storage.words import many
 
 DRAWN = 40  # labelers in a chart; the tables have everybody
 BESIDE = 8  # labelers whose matrix is no wider than half the page
@@ -184,7 +185,9 @@ def _labelers(report: AgreementReport, *, imported: bool) -> Section:
 
 def _labeler(p: LabelerAgreement) -> Sequence[str]:
     alarm = (
-        f"alarm after {p.crowd_alarm_at:,} votes" if p.crowd_alarm_at is not None else "no alarm"
+        f"alarm after {many(p.crowd_alarm_at, 'vote')}"
+        if p.crowd_alarm_at is not None
+        else "no alarm"
     )
     return [
         p.labeler,
@@ -216,7 +219,7 @@ def _matrix(report: AgreementReport) -> Section:
         return Section(title="Labeler by labeler")
     people = len(report.labelers)
     says = (
-        [f"The {len(shown)} of {people:,} labelers who share enough pairs with most others."]
+        [f"The {len(shown)} of {many(people, 'labeler')} who share enough pairs with most others."]
         if people > len(shown)
         else []
     )

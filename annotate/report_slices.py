@@ -3,6 +3,7 @@
 from annotate.report_parts import Rows, Section
 from annotate.report_words import in_one, number
 from annotate.slices import FALSE_ALARMS, Dimension, Slice, Slices, most_different
+from storage.words import many
 
 TITLES = {
     Dimension.TAG: "Tag of the prompt",
@@ -65,7 +66,7 @@ def caution(slices: Slices) -> str:
     """What many comparisons mean, with how many slices differ."""
     differing = sum(one.differs for found in slices.by.values() for one in found)
     return (
-        f"{slices.tested} slices were held against the rest. Of that many some look different by "
+        f"{many(slices.tested, 'slice was', 'slices were')} held against the rest. Of many some look different by "
         "chance alone, so the p-values of all slices are adjusted (Holm 1979): with probability "
         f"{100 * (1 - FALSE_ALARMS):g} % none that is marked as differing agrees as the rest do. "
         f"Marked: {differing}. Slices overlap, so that a difference in one often shows in another, "

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from annotate.config import Retrain, Step
+from storage.words import many
 
 _NAMES = {"alpha": "Krippendorff's alpha", "observed": "observed agreement"}
 
@@ -69,7 +70,9 @@ def decide(rule: Retrain, facts: Facts) -> Decision:
         return Decision(start=follows, why=f"Training is done, so `pairloop {follows}` follows.")
     unmet = _unmet(rule, facts)
     if not unmet:
-        return Decision(start=Step.TRAIN, why=f"{facts.new_pairs} pairs are newly settled.")
+        return Decision(
+            start=Step.TRAIN, why=f"{many(facts.new_pairs, 'pair is', 'pairs are')} newly settled."
+        )
     return Decision(start=None, why=f"Not now: {'; '.join(unmet)}.{_after_trouble(facts.last)}")
 
 
@@ -77,7 +80,7 @@ def rule_words(rule: Retrain) -> str:
     """The rule in a sentence; "" where it is off."""
     if rule.at_least is None:
         return ""
-    words = f"Train once {rule.at_least} pairs are newly settled"
+    words = f"Train once {many(rule.at_least, 'pair is', 'pairs are')} newly settled"
     if rule.agreement_at_least is not None:
         words += f", {_NAMES[rule.agreement]} is at least {rule.agreement_at_least:g}"
     if rule.not_more_often_than_hours:
@@ -97,7 +100,9 @@ def _unmet(rule: Retrain, facts: Facts) -> list[str]:
     found = []
     assert rule.at_least is not None, "asked only where there is a rule"
     if facts.new_pairs < rule.at_least:
-        found.append(f"{facts.new_pairs} of {rule.at_least} pairs are newly settled")
+        found.append(
+            f"{facts.new_pairs} of {many(rule.at_least, 'pair is', 'pairs are')} newly settled"
+        )
     if facts.training_begun is not None:
         again = facts.training_begun + timedelta(hours=rule.not_more_often_than_hours)
         if facts.now < again:

@@ -24,6 +24,7 @@ from storage.queue_pages import pair_by_id
 from storage.store import Store, utc_now
 from storage.summaries import evaluation_outcomes
 from storage.win_rate import WinRate, win_rate
+from storage.words import many
 
 SHOWN = 20
 MIN_COMPARED = 20  # prompts from which people's comparisons decide
@@ -88,7 +89,7 @@ def standing_verdict(workspace: Path, number: int, rate: WinRate) -> RoundVerdic
         better = rate.low > 0.5
         reason = (
             f"people prefer {'it' if better else 'SFT'} in blind comparisons on "
-            f"{rate.prompts:,} held-out prompts"
+            f"{many(rate.prompts, 'held-out prompt')}"
         )
         return RoundVerdict(promote=better, reason=reason)
     return round_verdict(workspace, number)
@@ -166,7 +167,7 @@ def send_to_adjudication(
                 actor=author,
                 action="pairs sent to adjudication",
                 subject=f"round {number}",
-                detail=f"{len(new)} pairs",
+                detail=many(len(new), "pair"),
             )
     return Sent(new=len(new), known=before, decided=done, not_cases=none)
 

@@ -22,6 +22,7 @@ from storage.runs import runs
 from storage.slices import prompt_excerpts
 from storage.store import Store, utc_now
 from storage.win_rate import WinRate, rate_of
+from storage.words import many
 
 WARNING = "warning, "  # how train begins the message of an event that warns
 _EXCERPT = 120
@@ -165,11 +166,11 @@ def policies_html(store: Store, workspace: Path) -> str:
     for policy in reversed(policies(store)):
         summary = summaries.get(policy.round)
         done = (
-            f"{summary.responses:,} answers, {summary.settled:,} of {summary.pairs:,} pairs settled"
+            f"{many(summary.responses, 'answer')}, {summary.settled:,} of {many(summary.pairs, 'pair')} settled"
             if summary
             else "no answers yet"
         )
-        trained = f"{summary.triplets:,} triplets" if summary and summary.triplets else "not yet"
+        trained = many(summary.triplets, "triplet") if summary and summary.triplets else "not yet"
         rate = figures.rates.get(policy.id) or rate_of([])  # it came this minute
         verdict = standing_verdict(workspace, policy.round, rate) if policy.round > 0 else None
         rows.append(

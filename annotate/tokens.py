@@ -14,6 +14,7 @@ from storage.errors import InputError
 from storage.records import Labeler, LabelerKind
 from storage.store import Store, utc_now
 from storage.team_records import ApiToken
+from storage.words import many
 
 PREFIX = "pairloop_"  # so that a token found in a file or a log is known for what it is
 _MAX_TOKENS = 20
@@ -44,7 +45,9 @@ def create_token(store: Store, labeler: str, *, label: str, days: float | None =
     with changing:
         active = [t for t in tokens_of(store, labeler) if is_active(t)]
         if len(active) >= _MAX_TOKENS:
-            raise InputError(f"{labeler} has {len(active)} tokens already. Revoke one first.")
+            raise InputError(
+                f"{labeler} has {many(len(active), 'token')} already. Revoke one first."
+            )
         store.append([row])
     team.note(store, actor=labeler, action="token made", subject=label)
     return token

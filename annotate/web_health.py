@@ -16,6 +16,7 @@ from storage.errors import ConfigurationError
 from storage.lake import LakeAddress
 from storage.runs import RunTally
 from storage.store import Store
+from storage.words import many
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def metrics_token() -> str:
     found = os.environ.get(METRICS_TOKEN, "")
     if found and not 16 <= len(found) <= 200:
         raise ConfigurationError(
-            f"{METRICS_TOKEN} has {len(found)} characters; it needs 16 to 200. "
+            f"{METRICS_TOKEN} has {many(len(found), 'character')}; it needs 16 to 200. "
             "Make one with `openssl rand -hex 32`."
         )
     return found

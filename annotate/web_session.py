@@ -25,6 +25,7 @@ from annotate.tokens import token_labeler
 from storage.judgments import sign_in_versions
 from storage.records import Labeler
 from storage.store import Store
+from storage.words import many
 
 COOKIE = "pairloop_session"
 _KEPT_SECONDS = 30.0  # how long somebody is remembered, while nothing about sign-ins changes
@@ -254,7 +255,7 @@ def _refuse(
         if length is None and "transfer-encoding" in headers:
             return _says(411, "Send a Content-Length.")
         if length is not None and (not length.isdecimal() or int(length) > most):
-            return _says(413, f"A request may hold {most} bytes.")
+            return _says(413, f"A request may hold {many(most, 'byte')}.")
         if _under(path, "/label") or _under(path, "/adjudicate"):  # without Gradio events
             return _says(405, "There is nothing to post here.")
         if method != "POST" and _under(path, "/admin"):

@@ -11,6 +11,7 @@ from generate.config import GenerateConfig
 from generate.sampler import Sampler
 from storage.errors import ModelError
 from storage.records import Prompt
+from storage.words import many
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ def fitting(
             refused[prompt.id] = f"  {error}: {_excerpt(prompt)}"
             continue
         if room is not None and length > room:
-            long[prompt.id] = f"  {length} tokens: {_excerpt(prompt)}"
+            long[prompt.id] = f"  {many(length, 'token')}: {_excerpt(prompt)}"
     if refused:
-        message = f"The chat template of {config.model} refuses {len(refused)} prompt(s):"
+        message = f"The chat template of {config.model} refuses {many(len(refused), 'prompt')}:"
         _leave_out(message, [*refused.values()], "Mend or remove these prompts", strict=strict)
     if long:
         message = (
-            f"{len(long)} prompt(s) are longer than the {room} tokens that the model's context of "
-            f"{engine.context_tokens} leaves beside generate.max_tokens = {config.max_tokens}:"
+            f"{many(len(long), 'prompt is', 'prompts are')} longer than the {room} tokens "
+            f"that the model's context of {engine.context_tokens} leaves beside generate.max_tokens = {config.max_tokens}:"
         )
         advice = "Lower generate.max_tokens, or remove these prompts"
         _leave_out(message, [*long.values()], advice, strict=strict)

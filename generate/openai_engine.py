@@ -23,6 +23,7 @@ from generate.sampler import Request, Sample, blocks
 from storage.errors import ConfigurationError, ModelError
 from storage.model_server import NO_CONNECTION, WAITS, Address, Answer, ModelServer, Question
 from storage.records import FinishReason
+from storage.words import many
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class OpenAISampler:
                 in_a_row = in_a_row if refused else in_a_row + 1
                 if in_a_row >= GIVE_UP_AFTER:
                     raise ModelError(
-                        f"The model's server at {self._server.host} failed {in_a_row} times in a "
+                        f"The model's server at {self._server.host} failed {many(in_a_row, 'time')} in a "
                         f"row ({failure}), so nothing more was asked. Finished answers are stored; "
                         "see to the server, then run this again to go on."
                     )
@@ -348,8 +349,8 @@ def _failures(failed: Sequence[tuple[Request, str]], asked: int, host: str) -> s
     shown = "\n".join(f"  {text[:60]!r}: {why}" for text, why in list(prompts.items())[:NAMED])
     more = f"\n  and {len(prompts) - NAMED} more" if len(prompts) > NAMED else ""
     return (
-        f"The model's server at {host} gave no answer to {len(failed)} of {asked} requests "
-        f"({counted}), on {len(prompts)} prompts:\n{shown}{more}\n"
+        f"The model's server at {host} gave no answer to {len(failed)} of {many(asked, 'request')} "
+        f"({counted}), on {many(len(prompts), 'prompt')}:\n{shown}{more}\n"
         "All other answers are stored. Run this again to ask for these once more; a prompt the "
         "server always refuses (HTTP 400) has to be removed or shortened."
     )

@@ -24,6 +24,7 @@ from storage.responses import answers_to
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog, run_events
 from storage.store import Store, utc_now
+from storage.words import many
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ def _record(
         if made.new_pairs or not run_events(store, run_id):
             run = RunLog(store, RunKind.PAIRS, number=policy.round, config=settings, run_id=run_id)
             run.event(
-                f"{made.new_pairs} new pairs of {made.all_pairs}",
+                f"{many(made.new_pairs, 'new pair')} of {made.all_pairs}",
                 progress=1.0,
                 status=RunStatus.DONE,
                 metrics={"new_pairs": float(made.new_pairs)}

@@ -8,6 +8,8 @@ Every bad row of every file is reported in one error and nothing is stored.
 """
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +19,15 @@ from generate.rows import Row, parse_json, rows
 from storage.errors import InputError
 from storage.prompts import normalised
 from storage.records import Message, Prompt, Split
+from storage.words import many
 
 ROLES = ("system", "user", "assistant")
 KEYS = ("prompt", "messages", "system", "tags", "source")
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 NO_COLUMNS: Mapping[str, str] = {}
 MAX_REPORTED = 50
+REPORTED_ALIKE = 3
+_ROW = re.compile(r", (line|row) \d+: ")
 HALF = "holds half of a surrogate pair, which is no character"
 
 
@@ -102,12 +107,22 @@ def read_prompts(
 
 
 def refusal(problems: Sequence[str], count: int, *, hint: str = "") -> InputError:
-    """One error for every row that can't be used; problems may be only the first of them."""
-    shown = "\n".join(problems[:MAX_REPORTED])
-    more = count - min(len(problems), MAX_REPORTED)
-    rest = f"\n... and {more} more." if more > 0 else ""
+    """One error for every row that can't be used; problems may be only the first of them.
+
+    Of more than anyone reads, what is wrong alike in one file is shown REPORTED_ALIKE times.
+    """
+    shown = list(problems)
+    if count > MAX_REPORTED:
+        alike = Counter[str]()
+        shown = []
+        for problem in problems:
+            alike[kind := _ROW.sub(": ", problem, count=1)] += 1
+            if alike[kind] <= REPORTED_ALIKE and len(shown) < MAX_REPORTED:
+                shown.append(problem)
+    rest = f"\n... and {count - len(shown):,} more." if count > len(shown) else ""
+    lines = "\n".join(shown)
     return InputError(
-        f"{count} row(s) can't be used, so nothing was stored:\n{shown}{rest}\n"
+        f"{many(count, 'row')} can't be used, so nothing was stored:\n{lines}{rest}\n"
         f"Mend or remove them, then run this again. {hint}".rstrip()
     )
 

@@ -25,6 +25,7 @@ from generate.chat import adapter_rank, first_line, load_tokenizer
 from generate.config import GenerateConfig
 from generate.sampler import Request, Sample, Sampler, open_sampler
 from storage.errors import ConfigurationError, ModelError
+from storage.words import many
 
 SMALLEST, LARGEST = 32, 4096  # requests in a portion
 HAND_OVER_SECONDS = 0.5  # finished answers wait at most this long in an actor
@@ -222,8 +223,8 @@ def _places(
         count = config.ray.actors or most
         if not 0 < count <= most:
             raise ConfigurationError(
-                f"generate.ray.actors = {count} engines of {each} GPU(s) do not fit into the "
-                f"cluster's {gpus:.0f} GPU(s) on {len(machines)} machine(s): {most} do."
+                f"generate.ray.actors = {many(count, 'engine')} of {many(each, 'GPU')} do not fit into the "
+                f"cluster's {gpus:.0f} GPUs on {many(len(machines), 'machine')}: {most} do."
             )
         return count, {"num_gpus": each, "num_cpus": 1}
     cpus = [int(machine.get("CPU", 0)) for machine in machines]

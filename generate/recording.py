@@ -18,6 +18,7 @@ from storage.records import Policy, Response
 from storage.run_records import RunStatus
 from storage.runs import RunLog
 from storage.store import Store
+from storage.words import many
 
 APPEND_SECONDS = 1.0  # finished answers wait at most this long for their append
 APPEND_SHARE = 0.02  # of the time at most, where one append takes longer than usual
@@ -107,7 +108,7 @@ class Recorder:
             result.seconds = start - self._began
             done = result.sampled - self._sampled_before
             self._run.event(
-                f"{done} of {self._total} answers, {result.tokens_per_second:.0f} tokens/s",
+                f"{done} of {many(self._total, 'answer')}, {result.tokens_per_second:.0f} tokens/s",
                 progress=done / max(self._total, 1),
                 status=status,
                 metrics={

@@ -47,7 +47,9 @@ def rows(source: str) -> Iterator[Row]:
         return
     path = Path(source)
     if not path.is_file():
-        raise InputError(f"{source} is not a file. Give JSONL, CSV or Parquet, or hf:owner/name.")
+        raise InputError(
+            f"{source} is not a file. Give JSONL, JSON, CSV or Parquet, or hf:owner/name."
+        )
     try:
         match kind_of(path):
             case ".jsonl" | ".ndjson":
@@ -61,7 +63,7 @@ def rows(source: str) -> Iterator[Row]:
             case suffix:
                 raise InputError(
                     f"{source}: files of kind {suffix or 'without a suffix'} are not read. "
-                    "Use .jsonl, .csv or .parquet."
+                    "Use .jsonl, .json, .csv or .parquet, each also with .gz."
                 )
     except READ_ERRORS as error:
         raise InputError(f"{path} can't be read: {error}") from error

@@ -20,6 +20,7 @@ from annotate.report_words import (
 from annotate.slices import Dimension, Slices, most_different
 from annotate.stats.estimate import Estimate
 from pairloop.report import table
+from storage.words import many
 
 LABELERS_SHOWN = 100  # --json has all
 SLICES_SHOWN = 8
@@ -42,7 +43,7 @@ def agreement_text(full: FullReport, dimension: Dimension | None = None) -> None
         [_labeler(p) for p in shown],
     )
     if len(report.labelers) > len(shown):
-        print(f"{len(report.labelers) - len(shown)} more labelers: --json has everybody.")
+        print(f"{many(len(report.labelers) - len(shown), 'more labeler')}: --json has everybody.")
     if dimension is None:
         _most_different(full.slices)
     else:
@@ -80,7 +81,7 @@ def _notes(full: FullReport) -> list[str]:
     report: AgreementReport = full.agreement
     lines = [flips_in_words(report.flip_rate)]
     if report.both_bad:
-        lines.append(f"The ordinal alpha leaves out {report.both_bad} votes of both bad.")
+        lines.append(f"The ordinal alpha leaves out {many(report.both_bad, 'vote')} of both bad.")
     left_out = [f"{n:,} {LEFT_OUT[reason]}" for reason, n in full.left_out.items() if n]
     if left_out:
         lines.append(f"Not counted: {'; '.join(left_out)}.")
@@ -92,7 +93,11 @@ def _labeler(p: LabelerAgreement) -> Sequence[object]:
     agreement = too_few(rest)
     if rest.value is not None:
         agreement = f"{number(rest.value, percent=True)} ({span(rest, percent=True)})"
-    alarm = f"ALARM after {p.crowd_alarm_at} votes" if p.crowd_alarm_at is not None else "no alarm"
+    alarm = (
+        f"ALARM after {many(p.crowd_alarm_at, 'vote')}"
+        if p.crowd_alarm_at is not None
+        else "no alarm"
+    )
     return [
         visible(p.labeler),
         p.votes,

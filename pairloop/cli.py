@@ -5,8 +5,10 @@ Errors users can mend are one message on stderr and exit code 1; a traceback mea
 
 import logging
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from pairloop import (
     commands_agreement,
@@ -23,8 +25,20 @@ from pairloop import (
 )
 from storage.errors import PairloopError
 
+ORDER = ["init", "demo", "prompts", "import", "generate", "labelers", "annotate", "judge"]
+ORDER += ["agreement", "train", "evaluate", "export", "status", "repair", "store"]
+
+
+class InOrder(TyperGroup):
+    """The commands as the loop goes, in --help too; typer would put the groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
     name="pairloop",
+    cls=InOrder,
     help="Human preferences on your own model's answers, and DPO on them, round after round.",
     no_args_is_help=True,
     add_completion=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from annotate.slices import Dimension
@@ -80,7 +81,7 @@ def agreement(
         print(json.dumps(plain(full)))
         return
     report = full.agreement
-    counted = f"{report.judgments} judgments on {report.pairs} pairs."
+    counted = f"{many(report.judgments, 'judgment')} on {many(report.pairs, 'pair')}."
     if html is not None:
         print(f"Wrote the report on {counted[:-1]} to {html}. Next: open it in a browser")
         return

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 prompts_app = typer.Typer(help="The prompts that the policies answer.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def init(
         str, typer.Option(help="The SFT model: a Hub id (owner/name) or a path.  [required]")
     ] = "",
 ) -> None:
-    """Make a workspace: pairloop.toml, guidelines.md and the database."""
+    """Make a workspace: pairloop.toml, guidelines.md, a database."""
     from pairloop.workspace import init_workspace
 
     if not model:
@@ -44,7 +45,10 @@ def init(
 @prompts_app.command("add")
 def prompts_add(
     files: Annotated[
-        list[str], typer.Argument(help="JSONL, CSV or Parquet files, or hf:owner/name[:split].")
+        list[str],
+        typer.Argument(
+            help="JSONL, JSON, CSV or Parquet files (also .gz), or hf:owner/name[:split]."
+        ),
     ],
     *,
     workspace: WorkspaceDir = Path(),
@@ -102,7 +106,7 @@ def prompts_add(
         f"{sum(p.split == split for p in new)} {split}" for split in ("train", "validation", "test")
     )
     print(
-        f"Added {len(new)} prompts ({splits}), {len(kept) - len(new)} were there already. "
+        f"Added {many(len(new), 'prompt')} ({splits}), {many(len(kept) - len(new), 'was', 'were')} there already. "
         "Next: pairloop generate"
     )
 
@@ -122,7 +126,7 @@ def prompts_near(*, workspace: WorkspaceDir = Path(), as_json: Json = False) -> 
         return
     say_near(found, shown=len(found))
     print(
-        f"{len(found)} of {len(stored)} prompts nearly repeat an earlier one. Next: pairloop generate"
+        f"{len(found)} of {many(len(stored), 'prompt')} nearly repeating an earlier one. Next: pairloop generate"
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put policies' answers to the test prompts before people, blind; report the win rates."""
+    """Compare policies on the test prompts, blind. Reports the win rates so far."""
     from pairloop.evaluation import opponents
     from pairloop.workspace import open_workspace
     from storage.errors import ConfigurationError
@@ -159,7 +160,9 @@ def _say_next(made: "Compared", settled: int, judged: "Judged | None") -> None:
     step = "pairloop annotate, then pairloop evaluate again for the win rate"
     if settled >= total:
         step = "pairloop generate, for the next round"
-    print(f"{total} comparisons ({new} new), {settled} of them settled by people. Next: {step}")
+    print(
+        f"{many(total, 'comparison')} ({new} new), {settled} of them settled by people. Next: {step}"
+    )
 
 
 def _answer(
@@ -208,6 +211,6 @@ def _say_answers(written: "Sequence[Answered]", *, as_json: bool) -> None:
         print(f"Left out: {counted(one.left_out)}. Answered with nothing: {counted(one.empty)}.")
         names = ", ".join(str(path) for path in one.files)
         print(
-            f"Wrote {names}: {one.answers} answers ({one.new} new, {one.cut_off} cut off by "
+            f"Wrote {names}: {many(one.answers, 'answer')} ({one.new} new, {one.cut_off} cut off by "
             f"max-tokens). Next: {one.next_step}"
         )

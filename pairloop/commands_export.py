@@ -9,6 +9,7 @@ import typer
 
 from pairloop.options import Json, WorkspaceDir
 from storage.errors import ConfigurationError
+from storage.words import many
 
 if TYPE_CHECKING:
     from pairloop.workspace import Workspace
@@ -64,7 +65,7 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write settled pairs as a data set with a card, or a policy as a model; --hub sends it."""
+    """Write settled pairs as a data set, or a policy as a model. --hub sends it to the Hub."""
     from pairloop.workspace import open_workspace
     from train.export_formats import Format
     from train.handoff import Tool
@@ -227,7 +228,7 @@ def _data_words(done: "Exported", shape: "Format", sent: str) -> str:
     rows = ", ".join(f"{n} {split}" for split, n in done.rows.items())
     lines = [f"Left out: {counted(done.drops)}."]
     lines += [f"Left out for {tool}: {counted(why)}." for tool, why in done.left_out.items()]
-    judged = f" and {sum(done.judged.values())} judged pairs" if done.judged else ""
+    judged = f" and {many(sum(done.judged.values()), 'judged pair')}" if done.judged else ""
     more = ', or with "judged" after it for every judged pair' if done.judged else ""
     lines.append(
         f"Wrote {rows} {whats[shape]}{judged} to {done.folder}{sent}. "
@@ -241,7 +242,7 @@ def _policy_words(done: "SavedPolicy", sent: str) -> str:
     checked = (
         "not checked: no answers with token ids are stored"
         if done.error is None
-        else f"{done.checked} stored answers get the policy's log-probabilities, "
+        else f"{many(done.checked, 'stored answer gets', 'stored answers get')} the policy's log-probabilities, "
         f"to {done.error:.1e} nats per token"
     )
     match done.template:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from pairloop.imports.gather import Tally
@@ -41,7 +42,7 @@ def import_(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Take in votes and candidate answers from elsewhere; they are kept apart as off-policy."""
+    """Take in votes and candidate answers from elsewhere. They are kept apart as off-policy."""
     from pairloop.imports.settle import settle_imported
     from pairloop.imports.stage import import_files, sources_of
     from pairloop.workspace import open_workspace
@@ -62,20 +63,22 @@ def import_(
 def told(tally: "Tally", sources: Sequence["Source"]) -> list[str]:
     """What became of the rows, one sentence a line."""
     names = ", ".join(f"{source.title} as {source.layout.name}" for source in sources)
-    lines = [f"Read {names}: {tally.votes} votes, {tally.candidates} prompts with candidates."]
+    lines = [
+        f"Read {names}: {many(tally.votes, 'vote')}, {many(tally.candidates, 'prompt')} with candidates."
+    ]
     if tally.changed_minds:
         lines.append(
-            f"{tally.changed_minds} votes change an earlier one on the same pair; the last counts."
+            f"Changed minds: {many(tally.changed_minds, 'later vote')} on the same pair; the last counts."
         )
     if tally.duplicates:
-        lines.append(f"{tally.duplicates} votes repeat the one before them and were not stored.")
+        lines.append(f"Not stored, being as the one before: {many(tally.duplicates, 'vote')}.")
     if tally.identical:
         lines.append(
-            f"{tally.identical} votes are on equal answers of two models; they count for "
+            f"{many(tally.identical, 'vote is', 'votes are')} on equal answers of two models; such votes count for "
             "agreement and are never exported."
         )
     if tally.already_there:
-        lines.append(f"{tally.already_there} votes were there already.")
+        lines.append(f"There already: {many(tally.already_there, 'vote')}.")
     if tally.left_out:
         reasons = ", ".join(f"{n} ({why})" for why, n in tally.left_out.most_common())
         lines.append(f"Left out: {reasons}.")
@@ -86,8 +89,8 @@ def closing(tally: "Tally") -> str:
     """What was stored."""
     new = tally.stored
     return (
-        f"Imported {new['judgment']} votes of {new['labeler']} new labelers, {new['pair']} pairs, "
-        f"{new['response']} answers and {new['prompt']} prompts, kept apart as off-policy."
+        f"Imported {many(new['judgment'], 'vote')} of {many(new['labeler'], 'new labeler')}, {many(new['pair'], 'pair')}, "
+        f"{many(new['response'], 'answer')} and {many(new['prompt'], 'prompt')}, kept apart as off-policy."
     )
 
 

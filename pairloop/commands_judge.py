@@ -8,6 +8,7 @@ import typer
 
 from annotate.judge import Which
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from annotate.judge_stage import Judged, Plan
@@ -33,7 +34,7 @@ def judge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a language model compare pairs, each in both orders, as one more labeler."""
+    """Let a language model compare pairs, as one more labeler. It sees each in both orders."""
     from annotate import judge_stage as stage
     from pairloop.judging import asked_model, open_judge
     from pairloop.report import progress_bar
@@ -80,9 +81,9 @@ def _say_plan(todo: "Plan", tokens: int, *, as_json: bool) -> None:
         )
         return
     print(
-        f"{len(todo.pairs)} pairs for {todo.name} ({todo.model}), {todo.already} are judged "
-        f"already: {requests} requests with roughly {tokens} tokens, and at most "
-        f"{requests * todo.max_tokens} tokens of replies. Next: pairloop judge"
+        f"{many(len(todo.pairs), 'pair')} for {todo.name} ({todo.model}), {todo.already} are judged "
+        f"already: {many(requests, 'request')} with roughly {many(tokens, 'token')}, and at most "
+        f"{many(requests * todo.max_tokens, 'token')} of replies. Next: pairloop judge"
     )
 
 
@@ -110,8 +111,8 @@ def _say(todo: "Plan", result: "Judged", *, as_json: bool) -> None:
     again = f", or pairloop judge again for the {left} without a verdict" if left else ""
     print(f"Without a verdict: {why}.")
     print(
-        f"{todo.name} ({todo.model}) judged {result.judged} of {result.wanted} pairs "
-        f"({todo.already} were judged already): {preferred} preferences, "
+        f"{todo.name} ({todo.model}) judged {result.judged} of {many(result.wanted, 'pair')} "
+        f"({todo.already} were judged already): {many(preferred, 'preference')}, "
         f"{result.verdicts['tie']} ties, {result.inconsistent} of them because the two orders "
         f"disagreed. Next: pairloop agreement{again}"
     )

@@ -127,7 +127,7 @@ def demo(
     ] = 2,
     as_json: Json = False,
 ) -> None:
-    """Try the whole loop with a bundled micro model: no GPU, no network."""
+    """Try the whole loop with a bundled micro model. No GPU, no network."""
     # On many threads a micro model mostly waits for them; nothing is ever fetched.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

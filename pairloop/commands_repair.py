@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +19,7 @@ def repair(
     workspace: WorkspaceDir = Path(),
     as_json: Json = False,
 ) -> None:
-    """Set a damaged log of the database aside and keep all that was stored before the damage."""
+    """Set a damaged log of the database aside. What was stored before the damage is kept."""
     from pairloop.workspace import open_workspace
     from storage.damage import set_aside
     from storage.errors import DamagedError, InputError
@@ -43,10 +44,10 @@ def repair(
         print(json.dumps(found))
         return
     if not kept_as:
-        print(f"Nothing is damaged: {judgments} judgments. Next: pairloop status")
+        print(f"Nothing is damaged: {many(judgments, 'judgment')}. Next: pairloop status")
         return
     print(
-        f"{judgments} judgments are there. The last {unreadable} bytes of the log were of no use: "
+        f"{many(judgments, 'judgment is', 'judgments are')} there. The last {many(unreadable, 'byte')} of the log could not be read: "
         f"what was stored in them is gone from here, and the damaged log is kept as {kept_as}. "
         "Compare with a backup if you have one. Next: pairloop status"
     )

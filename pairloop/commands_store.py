@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pairloop.options import WorkspaceDir
+from storage.words import many
 
 store_app = typer.Typer(help="Back up, restore and move the stored rows.", no_args_is_help=True)
 
@@ -28,7 +29,7 @@ def backup(
     with open_workspace(workspace).store() as store:
         rows = copying.backup(store, out)
     print(
-        f"Wrote {rows} rows to {out}. Adapters are files: copy policies/ and {workspace}/*.toml too. "
+        f"Wrote {many(rows, 'row')} to {out}. Adapters are files: copy policies/ and {workspace}/*.toml too. "
         f"Next: pairloop store restore {out} --workspace EMPTY"
     )
 
@@ -46,7 +47,7 @@ def restore(
     space = open_workspace(workspace)
     with copying.opened_backup(file) as source, space.store() as store:
         rows = copying.fill(store, source)
-    what = f"Restored {rows} rows" if rows else "These rows are there already"
+    what = f"Restored {many(rows, 'row')}" if rows else "These rows are there already"
     print(f"{what} in {space.database}. Next: pairloop status --workspace {workspace}")
 
 
@@ -62,7 +63,7 @@ def move(
     ] = "",
     workspace: WorkspaceDir = Path(),
 ) -> None:
-    """Move the rows to an empty store elsewhere, and let pairloop.toml name it."""
+    """Move the rows to an empty store. pairloop.toml names it from then on."""
     from pairloop import moving
     from pairloop.workspace import open_workspace
     from storage.config import StorageConfig
@@ -71,7 +72,7 @@ def move(
     done = moving.move(open_workspace(workspace), place)
     aside = f" ({moving.ASIDE} keeps them as they were)" if isinstance(done.source, Path) else ""
     print(
-        f"Moved {done.rows} rows from {done.source}{aside} to {done.target}. "
+        f"Moved {many(done.rows, 'row')} from {done.source}{aside} to {done.target}. "
         f"Next: pairloop status --workspace {workspace}"
     )
 
@@ -89,6 +90,6 @@ def compact(*, workspace: WorkspaceDir = Path()) -> None:
             raise InputError(f"{space.database} is a file, which needs no compacting.")
         done = connection.compact()
     print(
-        f"Moved {done.rows} rows out of the catalog into files, made {done.merged} files of smaller "
+        f"Moved {many(done.rows, 'row')} out of the catalog into files, made {many(done.merged, 'file')} of smaller "
         f"ones, removed {done.removed} that nothing needs. Next: pairloop status"
     )

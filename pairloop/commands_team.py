@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairloop.options import Json, WorkspaceDir
+from storage.words import many
 
 if TYPE_CHECKING:
     from storage.records import Role
@@ -39,7 +40,7 @@ def labelers_add(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Add a person: asks for their password, or prints an invitation for them."""
+    """Add a person. Asks for their password, or prints an invitation for them."""
     from annotate import invitations
     from annotate.accounts import COMMAND_LINE, add_labeler
     from annotate.people import change_settings, check_groups
@@ -98,7 +99,7 @@ def labelers_list(*, workspace: WorkspaceDir = Path(), as_json: Json = False) ->
     names = ["name", "role", "kind", "active", "paused", "groups"]
     shown = [[", ".join(v) if isinstance(v, list) else v for v in row.values()] for row in rows]
     table("Labelers", names, shown)
-    print(f"{len(rows)} labelers. Next: pairloop annotate")
+    print(f"{many(len(rows), 'labeler')}. Next: pairloop annotate")
 
 
 @labelers_app.command("disable")
@@ -166,7 +167,7 @@ def labelers_password(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Give somebody a new password, or a link to choose one; sessions and API tokens end."""
+    """Give somebody a new password, or a link to choose one. Sessions and API tokens end."""
     from annotate.passwords import RESET_HOURS, make_reset, set_password
     from pairloop.workspace import open_workspace
     from storage.errors import InputError

@@ -15,6 +15,7 @@ from pairloop.options import Json, WorkspaceDir
 from pairloop.stopping import stopping_on_signals
 from storage.errors import ConfigurationError
 from storage.records import Split
+from storage.words import many
 from train.config import Method
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def train(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train the next policy from the newest one's settled pairs, as [train] in pairloop.toml says."""
+    """Train the next policy from the newest one's settled pairs. [train] in pairloop.toml says how."""
     from annotate.agreement import agreement_report
     from annotate.consensus import settle
     from annotate.settings import in_force
@@ -187,8 +188,8 @@ def _say_plan(plan: "Plan") -> None:
     heldout = len(plan.built.of(Split.VALIDATION))
     print(
         f"Round {plan.next_round}: {plan.learns_from} to train on, {heldout} held out, "
-        + (f"{len(plan.built.unpaired)} pairs alike, " if plan.built.unpaired else "")
-        + (f"{len(plan.edits)} edited answers, " if plan.edits else "")
+        + (f"{many(len(plan.built.unpaired), 'pair')} alike, " if plan.built.unpaired else "")
+        + (f"{many(len(plan.edits), 'edited answer')}, " if plan.edits else "")
         + f"left out: {counted(plan.built.drops)}. Next: pairloop train --check, or pairloop train"
     )
 
@@ -250,7 +251,7 @@ def _say_trained(result: "TrainResult", *, as_json: bool) -> None:
     if result.policy is None:
         print(
             f"Trained a reward model on {result.learned_from} to {result.folder}; it is right "
-            f"in {accuracy_text} of {result.heldout} held-out pairs. The policy is as it was."
+            f"in {accuracy_text} of {many(result.heldout, 'held-out pair')}. The policy is as it was."
         )
         return
     print(

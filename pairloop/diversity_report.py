@@ -15,6 +15,7 @@ from storage.policies import find_policy
 from storage.prompts import prompts
 from storage.records import Split
 from storage.responses import responses_of
+from storage.words import many
 
 if TYPE_CHECKING:
     from pairloop.workspace import Workspace
@@ -34,14 +35,14 @@ def report_diversity(space: "Workspace", *, plot_file: Path | None, as_json: boo
         )
     found = diversity(by_prompt(answers), filters_of(space.generate), seed=space.generate.seed)
     if plot_file is not None:
-        plot(found, plot_file, title=f"Round {policy.round}: {len(answers)} answers")
+        plot(found, plot_file, title=f"Round {policy.round}: {many(len(answers), 'answer')}")
     if as_json:
         print(json.dumps({"round": policy.round} | asdict(found)))
         return
     _tables(found, policy.round)
     drawn = f" Drawn in {plot_file}." if plot_file is not None else ""
     print(
-        f"{len(answers)} answers to {found.prompts} prompts; answers to {found.compared} of them "
+        f"{many(len(answers), 'answer')} to {many(found.prompts, 'prompt')}; answers to {found.compared} of them "
         f"were compared.{drawn} Next: set generate.temperatures, then pairloop generate"
     )
 

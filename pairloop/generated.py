@@ -8,6 +8,7 @@ from generate.plan import Plan
 from generate.recording import Generated
 from pairloop.report import counted, table
 from storage.responses import TemperatureRow
+from storage.words import many
 
 
 def say_plan(plan: Plan, *, as_json: bool) -> None:
@@ -16,7 +17,7 @@ def say_plan(plan: Plan, *, as_json: bool) -> None:
         print(json.dumps(asdict(plan) | {"policy": plan.policy.id, "round": plan.policy.round}))
         return
     print(
-        f"Round {plan.policy.round}: {plan.prompts} prompts, {plan.wanted} answers wanted, "
+        f"Round {plan.policy.round}: {many(plan.prompts, 'prompt')}, {many(plan.wanted, 'answer')} wanted, "
         f"{plan.done} stored, {plan.missing} to sample."
     )
     if plan.missing:
@@ -26,8 +27,10 @@ def say_plan(plan: Plan, *, as_json: bool) -> None:
 
 def _cost(plan: Plan) -> str:
     if plan.expected_tokens is None:
-        return f"At most {plan.most_tokens} tokens; no answer was sampled yet to say how many."
-    text = f"About {plan.expected_tokens} tokens (at most {plan.most_tokens})"
+        return (
+            f"At most {many(plan.most_tokens, 'token')}; no answer was sampled yet to say how many."
+        )
+    text = f"About {many(plan.expected_tokens, 'token')} (at most {plan.most_tokens})"
     if plan.expected_seconds is None or plan.tokens_per_second is None:
         return f"{text}; no run measured this model's speed yet."
     return (
@@ -94,7 +97,7 @@ def say_generated(result: Generated, rows: Sequence[TemperatureRow], *, as_json:
         print(f"Prompts left out: {counted(result.left_out)}.")
     print(f"Left out of pairs: {counted(result.drops)}.")
     print(
-        f"Round {result.policy.round}: sampled {result.sampled} of {result.wanted} answers "
-        f"({result.tokens} tokens, {result.tokens_per_second:.0f} tokens/s), "
-        f"{result.new_pairs} new pairs of {result.all_pairs}. Next: pairloop annotate"
+        f"Round {result.policy.round}: sampled {result.sampled} of {many(result.wanted, 'answer')} "
+        f"({many(result.tokens, 'token')}, {result.tokens_per_second:.0f} tokens/s), "
+        f"{many(result.new_pairs, 'new pair')} of {result.all_pairs}. Next: pairloop annotate"
     )

@@ -9,6 +9,7 @@ from generate.config import GenerateConfig
 from generate.sampler import Request, open_sampler
 from storage.errors import ModelError
 from storage.records import FinishReason, Message, Sampling
+from storage.words import many
 
 TOGETHER = 2048  # conversations handed to the engine at once
 
@@ -26,7 +27,7 @@ class LocalJudge:
         if context is not None and max_tokens >= context:
             raise ModelError(
                 f"annotate.judge.max_tokens = {max_tokens} leaves no room for a question in the "
-                f"{context} tokens that {config.model} takes. Lower it."
+                f"{many(context, 'token')} that {config.model} takes. Lower it."
             )
         self._room = context - max_tokens if context is not None else None
         self.name = f"{config.model} with {self._engine.name}"

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 WorkspaceDir = Annotated[
-    Path, typer.Option("--workspace", "-w", help="Folder of the workspace (default: here).")
+    Path,
+    typer.Option(
+        "--workspace", "-w", help="Folder of the workspace (default: here).", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from generate.config import GenerateConfig
 from generate.strategies import Strategy
 from storage.errors import ConfigurationError, NotReadyError
+from storage.words import many
 
 if TYPE_CHECKING:
     from pairloop.workspace import Workspace
@@ -80,7 +81,7 @@ def form(space: "Workspace", choice: PairChoice, *, dry_run: bool, as_json: bool
         table("Left out", ["why", "answers or prompts"], rows)
     verb = "would form" if dry_run else "formed"
     print(
-        f"Round {policy.round}: {verb} {made.new_pairs} new pairs by strategy {config.strategy.value}, "
+        f"Round {policy.round}: {verb} {many(made.new_pairs, 'new pair')} by strategy {config.strategy.value}, "
         f"{made.all_pairs} in all. "
         f"Next: pairloop {'generate --pairs-only' if dry_run else 'annotate'}"
     )

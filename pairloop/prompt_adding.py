@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from generate.decontaminate import contaminated, read_texts
 from generate.near import near_duplicates, text_of
 from storage.records import Prompt
+from storage.words import many
 
 SHOWN = 5
 
@@ -51,7 +52,7 @@ def say_near(found: Sequence[NearPrompt], *, shown: int = SHOWN) -> None:
         return
     across = sum(n.across for n in found)
     print(
-        f"{len(found)} nearly repeat an earlier prompt, {across} of them one in another split. "
+        f"{many(len(found), 'prompt')} nearly the same as an earlier one, {across} of them one in another split. "
         "All: pairloop prompts near"
     )
     for n in found[:shown]:
@@ -68,13 +69,13 @@ def without_listed(
     there = {p.id for p in known}
     hits = contaminated([*found, *known], read_texts(sources))
     listed = [p for p in found if p.id in hits and p.id not in there]
-    print(f"{len(listed)} prompts are in the list of --decontaminate and were left out.")
+    print(f"Left out: {many(len(listed), 'prompt')} in the list of --decontaminate.")
     for prompt in listed[:SHOWN]:
         where, words = hits[prompt.id]
         print(f"  {_short(prompt)}: {where}: {words[:80]}")
     stored = len(hits.keys() & there)
     if stored:
-        print(f"{stored} prompts that were stored before are in it too; they stay.")
+        print(f"Stored before and in the list too: {many(stored, 'prompt')}, kept.")
     left_out = {p.id for p in listed}
     return [p for p in found if p.id not in left_out]
 

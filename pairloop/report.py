@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from annotate.report_words import estimate_cells, number
+from storage.words import many
 
 if TYPE_CHECKING:  # these bring pandas and the database, which a --help need not wait for
     from annotate.judge_agreement import ModelRow
@@ -78,7 +79,7 @@ def model_table(row: "ModelRow") -> None:
         percent = name != "kappa"
         rows.append([words, *estimate_cells(found, percent=percent), found.n])
     model = f" ({row.model})" if row.model else ""
-    title = f"{row.labeler}{model}: {row.judged} pairs judged, {row.shared} of them by people too"
+    title = f"{row.labeler}{model}: {many(row.judged, 'pair')} judged, {row.shared} of them by people too"
     table(title, ["figure", "value", "95 % interval", "pairs"], rows)
 
 
@@ -107,9 +108,9 @@ def status_table(state: "LoopStatus") -> None:
     if state.imported is not None:
         found = state.imported
         print(
-            f"Imported, apart from the rounds: {found.responses} answers to {found.prompts} "
-            f"prompts, {found.pairs} pairs ({found.for_labeling} came without votes), "
-            f"{found.votes} votes, {found.settled} settled."
+            f"Imported, apart from the rounds: {many(found.responses, 'answer')} to "
+            f"{many(found.prompts, 'prompt')}, {many(found.pairs, 'pair')} ({found.for_labeling:,} came without votes), "
+            f"{many(found.votes, 'vote')}, {found.settled} settled."
         )
 
 

@@ -22,6 +22,7 @@ from storage.summaries import (
     round_summaries,
 )
 from storage.win_rate import win_rate
+from storage.words import many
 
 _LOOP = (RunKind.GENERATE, RunKind.TRAIN, RunKind.EVALUATE)
 
@@ -152,11 +153,11 @@ def _next_step(prompts: int, rounds: list[RoundSummary], newest: int, workspace:
         case Phase.GENERATE:
             return "pairloop generate"
         case Phase.COMPARE:
-            return f"pairloop annotate ({wanted} comparisons of policies are open)"
+            return f"pairloop annotate ({many(wanted, 'comparison of policies is', 'comparisons of policies are')} open)"
         case Phase.LABEL:
             ready = rounds[-1].decided >= workspace.train.min_triplets
             enough = "; enough are settled for `pairloop train`" if ready else ""
-            return f"pairloop annotate ({wanted} pairs of round {newest} are open{enough})"
+            return f"pairloop annotate ({many(wanted, f'pair of round {newest} is', f'pairs of round {newest} are')} open{enough})"
         case Phase.TRAIN:
             return "pairloop train"
         case Phase.NO_PREFERENCE:

@@ -20,6 +20,7 @@ from storage.embedded import EmbeddedConnection, newest_version
 from storage.errors import ConflictError, InputError, StoreError
 from storage.lake import LakeConnection
 from storage.store import Store
+from storage.words import many
 
 _BATCH_ROWS = 50_000
 _BATCH_BYTES = 256 * 1024**2  # of rows that hold long texts and many tokens, fewer are read at once
@@ -109,7 +110,7 @@ def fill(store: Store, source: Readable) -> int:
         if same(extents(source), there):
             return 0
         raise ConflictError(
-            f"{store.database} holds {total(there)} rows already, and nothing is overwritten. "
+            f"{store.database} holds {many(total(there), 'row')} already, and nothing is overwritten. "
             "Use a new workspace or an empty database."
         )
 

@@ -23,6 +23,7 @@ from storage.damage import (
     set_aside,
 )
 from storage.errors import StoreError, WorkspaceError
+from storage.words import many
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A commit that DuckDB says was stored, before it failed to write its log back to the file.
@@ -151,7 +152,7 @@ class EmbeddedConnection:
             if is_full(error):
                 raise disk_full(self._database) from error
             raise StoreError(
-                f"{rows.num_rows} rows could not be written to {table}: {error}"
+                f"{many(rows.num_rows, 'row')} could not be written to {table}: {error}"
             ) from error
         finally:
             cursor.close()

@@ -28,7 +28,8 @@ from storage.embedded import Transaction, migrate, transaction
 from storage.embedded import insert as put
 from storage.errors import ConfigurationError, StoreError
 from storage.lake_errors import data_away, gone, is_conflict, is_gone, unusable
-from storage.quack import literal, load_extensions
+from storage.literals import literal
+from storage.quack import load_extensions
 
 PREFIX = "ducklake:postgres:"
 _ENV = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION")

@@ -13,14 +13,12 @@ import glob
 import importlib.util
 import json
 import os
-import re
 import secrets
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -30,24 +28,12 @@ import pyarrow as pa
 
 from storage.damage import disk_full, is_full
 from storage.errors import StoreError
+from storage.literals import bind, literal
+from storage.processes import process_alive
+from storage.words import many
 
 HOST = "127.0.0.1"
 _EXTENSIONS = ("httpfs", "quack")  # quack sends its requests through httpfs
-
-# What may hold a $ that is no parameter comes first: strings, quoted names, comments, words.
-_TOKEN = re.compile(
-    r"""
-      [eE]'(?:[^'\\]|\\.|'')*'
-    | '(?:[^']|'')*'
-    | "(?:[^"]|"")*"
-    | --[^\n]*
-    | /\*(?:/\*.*?\*/|.)*?\*/
-    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
-    | [^\W\d][\w$]*
-    | \$(?P<name>\w+)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +140,7 @@ class QuackConnection:
             if is_full(error):
                 raise disk_full(self._database) from error
             raise StoreError(
-                f"{rows.num_rows} rows could not be written to {table}: {error}"
+                f"{many(rows.num_rows, 'row')} could not be written to {table}: {error}"
             ) from error
 
     def query(self, sql: str, params: Mapping[str, object]) -> pa.Table:
@@ -198,51 +184,6 @@ def attach(database: Path) -> QuackConnection | None:
             f"annotate` runs here, remove {file}; otherwise restart it. Then run this again."
         ) from error
     return QuackConnection(database, address)
-
-
-def bind(sql: str, params: Mapping[str, object]) -> str:
-    """Write the parameters into the SQL as literals; ValueError on a missing or an extra one."""
-    used: set[str] = set()
-
-    def replace(found: re.Match[str]) -> str:
-        name = found["name"]
-        if name is None:
-            return found[0]
-        used.add(name)
-        return literal(params[name]) if name in params else found[0]
-
-    text = _TOKEN.sub(replace, sql)
-    if missing := used - params.keys():
-        raise ValueError(f"The query needs a value for ${', $'.join(sorted(missing))}.")
-    if extra := params.keys() - used:
-        raise ValueError(f"The query has no parameter ${', $'.join(sorted(extra))}.")
-    return text
-
-
-def literal(value: object) -> str:
-    """Write a value as a DuckDB SQL literal. Times become UTC without a zone, as stored."""
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int():
-            return f"({int(value)})"  # "x-$n" with -1 must not become the comment "x--1"
-        case float():
-            return f"CAST('{float.__repr__(value)}' AS DOUBLE)"  # 0.1 alone would be a DECIMAL
-        case str():
-            # str() of a plain (str, Enum) member is its name; the parser stops at a NUL.
-            parts = ["'" + part.replace("'", "''") + "'" for part in str.__str__(value).split("\0")]
-            return parts[0] if len(parts) == 1 else f"concat_ws(chr(0), {', '.join(parts)})"
-        case bytes():
-            return "CAST('" + "".join(f"\\x{byte:02X}" for byte in value) + "' AS BLOB)"
-        case datetime():
-            naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-            return f"TIMESTAMP '{naive.isoformat(sep=' ')}'"
-        case list() | tuple():
-            return "[" + ", ".join(literal(item) for item in value) + "]"
-        case _:
-            raise TypeError(f"A {type(value).__name__} can't be a query parameter: {value!r}")
 
 
 def _quoted(name: str) -> str:
@@ -335,16 +276,6 @@ def _read(file: Path) -> _Address | None:
             f"{file} can't be read: {error}. It says how to reach the labeling server. "
             "Check who owns it; if no `pairloop annotate` runs here, remove it."
         ) from error
-
-
-def process_alive(pid: int) -> bool:
-    if os.name == "posix":  # elsewhere signal 0 would be delivered
-        with suppress(PermissionError):  # it lives, as someone else's
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return False
-    return True
 
 
 def _unreachable(error: duckdb.Error) -> bool:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
 from storage.codec import decode
-from storage.quack import process_alive
+from storage.processes import process_alive
 from storage.records import Triplet
 from storage.run_records import Run, RunEvent, RunKind, RunStatus
 from storage.store import Store, utc_now

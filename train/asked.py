@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.prompts import normalised
 from storage.records import Pair, Prompt, Purpose, Split
+from storage.words import many
 from train.checks_pairs import usual_settings
 from train.config import TrainConfig
 from train.examples import prompt_ids_of
@@ -104,24 +105,24 @@ def checks_of(
             name="method",
             light=Light.GREEN,
             count=len(asked),
-            finding=f"{config.method.value} of {len(asked)} prompts, {config.num_generations} "
+            finding=f"{config.method.value} of {many(len(asked), 'prompt')}, {config.num_generations} "
             f"answers each; left out: {left or 'none'}. The votes' weights are the reward model's"
             + (f"; {again} asked once more, to fill the last step" if again else ""),
         ),
         check_of(
             "length",
             long,
-            f"prompts and answers have up to {most} tokens; train.max_length is {config.max_length}",
-            red=f"{len(long)} prompts leave no room for answers of "
-            f"{config.max_completion_length} tokens in train.max_length = {config.max_length}",
+            f"prompts and answers have up to {many(most, 'token')}; train.max_length is {config.max_length}",
+            red=f"{many(len(long), 'prompt leaves', 'prompts leave')} no room for answers of "
+            f"{many(config.max_completion_length, 'token')} in train.max_length = {config.max_length}",
             fix=f"Set train.max_length to {most} or more, or lower train.max_completion_length.",
         ),
         check_of(
             "chat template",
             other,
             "prompts read the same now as when the answers were sampled",
-            red=f"{len(other)} prompts are other tokens now than when they were answered, and "
-            "the reward model learned from those",
+            red=f"{many(len(other), 'prompt reads', 'prompts read')} as other tokens now than when "
+            "answered, and the reward model learned from those",
             fix="The model's chat template or tokenizer changed. Go back to the one that sampled, "
             "or sample and judge again.",
         ),

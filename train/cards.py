@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.records import Policy
+from storage.words import many
 from train.triplets import counted_ties
 
 CARD = """---
@@ -62,8 +63,10 @@ def model_card(report: dict[str, Any]) -> str:
 def _learned(report: dict[str, Any]) -> str:
     model = report["reward_model"]
     if model is not None:
-        return f"{report['prompts']} prompts, its answers scored by `rewards/{model['name']}`"
-    return f"{report['triplets']} triplets" + (
+        return (
+            f"{many(report['prompts'], 'prompt')}, its answers scored by `rewards/{model['name']}`"
+        )
+    return many(report["triplets"], "triplet") + (
         f", {counted_ties(n)}" if (n := report["ties"]) else ""
     )
 
@@ -117,7 +120,7 @@ def policy_card(
         run=f"`{policy.run_id}`" if policy.run_id else "none",
         check="Not checked against the policy: no answers with token ids were stored."
         if error is None
-        else f"Loaded again, these files gave {checked} stored answers the policy's own "
+        else f"Loaded again, these files gave {many(checked, 'stored answer')} the policy's own "
         f"log-probabilities, to {error:.1e} nats per token.",
     )
 

@@ -1,5 +1,6 @@
 """What a run will cost: hours, memory, money."""
 
+from storage.words import many
 from train.config import Method
 from train.dry_step import DryStep
 from train.preflight import Check, Light
@@ -12,7 +13,7 @@ def cost(job: Job, first: DryStep) -> Check:
     hours = hours_of(job, first)
     launch = job.config.launch
     machines = launch.machines if launch else 1
-    on = f"{job.config.processes} processes" if launch else "this machine"
+    on = many(job.config.processes, "process", "processes") if launch else "this machine"
     parts = [f"about {_span(hours)} on {on}"]
     if first.peak_bytes:
         parts.append(f"{first.peak_bytes / 2**30:.1f} GiB of GPU memory at the longest pairs")

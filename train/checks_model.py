@@ -1,5 +1,6 @@
 """The checks that need the model: the reference and the first step."""
 
+from storage.words import many
 from train.dry_step import DryStep, wrong_start
 from train.preflight import Check, Light
 from train.prepare import Job
@@ -9,7 +10,7 @@ from train.reference import MAX_BIAS, MAX_SPREAD, Reference, Source
 def reference(job: Job, found: Reference) -> Check:
     if found.source is Source.SAMPLER:
         finding = (
-            f"the sampler's own log-probabilities serve: on {found.checked} pairs their rewards "
+            f"the sampler's own log-probabilities serve: on {many(found.checked, 'pair')} their rewards "
             f"are off by {found.error_mean:+.4f} on average, {found.error_spread:.4f} in spread"
         )
         return Check(name="reference", light=Light.GREEN, count=found.checked, finding=finding)

@@ -5,6 +5,7 @@ from collections import Counter
 from rapidfuzz.distance import Levenshtein
 
 from storage.prompts import normalised
+from storage.words import many
 from train.config import EXPERIMENTAL, WEIGHED, Method, TrainConfig
 from train.preflight import Check, Data, Light, check_of
 from train.triplets import counted_ties
@@ -17,10 +18,10 @@ def method(data: Data) -> Check:
     """What is made of the pairs, and what is new about it."""
     chosen, singles = data.config.method, len(data.singles)
     edited, ties = sum(e.edited for e in data.extra), sum(e.even for e in data.extra)
-    found = f"{chosen.value} of {len(data.train)} pairs"
+    found = f"{chosen.value} of {many(len(data.train), 'pair')}"
     found += f", {edited} more with an edited answer" if edited else ""
     found += f", {counted_ties(ties)} with probability 0.5" if ties else ""
-    found += f", {singles} answers of ties and both-bad pairs" if singles else ""
+    found += f", {many(singles, 'answer')} of ties and both-bad pairs" if singles else ""
     weighed = chosen in WEIGHED and data.config.pair_weights
     found += ", weighed by how sure the votes are" if weighed else "; every pair counts alike"
     new = chosen in EXPERIMENTAL
@@ -39,9 +40,13 @@ def method(data: Data) -> Check:
 def rows(data: Data) -> Check:
     """Every triplet is there once."""
     twice = [i for i, n in Counter(t.pair_id for t in data.triplets).items() if n > 1]
-    found = f"{len(data.train)} pairs to train on, {len(data.heldout)} held out"
+    found = f"{many(len(data.train), 'pair')} to train on, {len(data.heldout)} held out"
     return check_of(
-        "rows", twice, found, red=f"{len(twice)} pairs are there twice", fix="Report it."
+        "rows",
+        twice,
+        found,
+        red=f"{many(len(twice), 'pair is', 'pairs are')} there twice",
+        fix="Report it.",
     )
 
 
@@ -53,7 +58,7 @@ def split_leak(data: Data) -> Check:
         "split leak",
         leaked,
         "no held-out prompt is trained on",
-        red=f"{len(leaked)} held-out pairs have a prompt that is trained on",
+        red=f"{many(len(leaked), 'held-out pair has', 'held-out pairs have')} a prompt that is trained on",
         fix="Their prompts differ in spelling only: take one of them out of the prompts.",
     )
 
@@ -65,7 +70,7 @@ def identical(data: Data) -> Check:
         "identical answers",
         same,
         "chosen and rejected always differ",
-        red=f"{len(same)} pairs have the same tokens on both sides",
+        red=f"{many(len(same), 'pair has', 'pairs have')} the same tokens on both sides",
         fix="Leave them out: their loss never moves and they count as wrong.",
     )
 
@@ -82,7 +87,7 @@ def nearly_identical(data: Data) -> Check:
         "nearly identical answers",
         near,
         f"answers differ in {NEAR:.0%} of their tokens or more",
-        amber=f"{len(near)} pairs differ in less than {NEAR:.0%} of their tokens",
+        amber=f"{many(len(near), 'pair differs', 'pairs differ')} in less than {NEAR:.0%} of their tokens",
         fix="They can make chosen answers less likely too (Razin et al. 2024). train.sft_weight = "
         "0.1 or train.loss = apo_zero holds against it.",
     )
@@ -96,7 +101,7 @@ def on_policy(data: Data) -> Check:
         name="on policy",
         light=Light.AMBER if mixed else Light.GREEN,
         count=len(policies),
-        finding=f"answers of {len(policies)} policies"
+        finding=f"answers of {many(len(policies), 'policy', 'policies')}"
         if mixed
         else "all answers are of the policy that is trained",
         fix="Answers of other policies teach less (off-policy); reference log-probabilities are "
@@ -110,12 +115,12 @@ def processes(data: Data) -> Check:
     """How the rows are divided; processes take equal shares, so the last step may be filled up."""
     config = data.config
     twice = -_rows(data) % (config.processes * config.at_once)
-    finding = f"{config.processes} processes, each {config.at_once} at once"
+    finding = f"{many(config.processes, 'process', 'processes')}, each {config.at_once} at once"
     return Check(
         name="processes",
         light=Light.GREEN,
         count=twice if config.launch else 0,
-        finding=f"{finding}; {twice} rows are taken a second time to fill an epoch's last step"
+        finding=f"{finding}; {many(twice, 'row is', 'rows are')} taken a second time to fill an epoch's last step"
         if config.launch
         else "one process",
     )

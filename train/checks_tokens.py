@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from storage.records import FinishReason, Response
+from storage.words import many
 from train.examples import Example, Single, end_ids, prompt_ids_of
 from train.preflight import EXAMPLES, Check, Data, Light, check_of
 
@@ -19,7 +20,7 @@ def first_token(data: Data) -> Check:
         "beginning of text",
         twice,
         "at most one beginning-of-text token",
-        red=f"{len(twice)} prompts begin twice",
+        red=f"{many(len(twice), 'prompt begins', 'prompts begin')} twice",
         fix="A rendered prompt was tokenized again. Sample again with this version.",
     )
 
@@ -38,7 +39,7 @@ def end_token(data: Data) -> Check:
         "end of answer",
         list(dict.fromkeys(wrong)),
         "answers that stopped end with one end token",
-        red=f"{len(set(wrong))} pairs hold an end token twice or in the middle",
+        red=f"{many(len(set(wrong)), 'pair holds', 'pairs hold')} an end token twice or in the middle",
         fix="Such answers teach the model to go on after its end. Leave these pairs out.",
     )
 
@@ -54,7 +55,7 @@ def truncated(data: Data) -> Check:
         "cut answers",
         cut,
         "every answer ends with the policy's own end token",
-        amber=f"{len(cut)} pairs hold an answer that the token limit or a stop string cut",
+        amber=f"{many(len(cut), 'pair holds', 'pairs hold')} an answer that the token limit or a stop string cut",
         fix="They are trained without an end token. Raise generate.max_tokens, or leave out generate.stop, for the next round.",
     )
 
@@ -72,7 +73,7 @@ def template(data: Data) -> Check:
         "chat template",
         list(dict.fromkeys(other)),
         "prompts read the same now as when the answers were sampled",
-        red=f"{len(set(other))} prompts are other tokens now than when they were answered",
+        red=f"{many(len(set(other)), 'prompt reads', 'prompts read')} as other tokens now than when answered",
         fix="The model's chat template or tokenizer changed. Go back to the one that sampled, or "
         "sample again.",
     )
@@ -89,7 +90,7 @@ def retokenized(data: Data) -> Check:
         name="tokens of texts",
         light=Light.GREEN,
         count=len(drifted),
-        finding=f"{len(drifted)} pairs would be other tokens if their texts were read again; the "
+        finding=f"{many(len(drifted), 'pair')} would be other tokens if the texts were read again; the "
         "sampler's own are trained on",
         examples=tuple(drifted[:EXAMPLES]),
     )
@@ -105,8 +106,8 @@ def too_long(data: Data) -> Check:
     return check_of(
         "length",
         long,
-        f"half are up to {half} tokens, all up to {most}; train.max_length is {limit}",
-        red=f"{len(long)} pairs are longer than train.max_length = {limit} tokens",
+        f"half are up to {many(half, 'token')}, all up to {most}; train.max_length is {limit}",
+        red=f"{many(len(long), 'pair is', 'pairs are')} longer than train.max_length = {many(limit, 'token')}",
         fix=f"Set train.max_length to {most} or more.",
     )
 

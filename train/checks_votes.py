@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from storage.intervals import wilson
+from storage.words import many
 from train.preflight import Check, Data, Light
 
 LENGTH_RATIO = (0.8, 1.25)  # of mean tokens, chosen over rejected
@@ -70,6 +71,6 @@ def one_labeler(data: Data) -> Check:
         name="one labeler",
         light=Light.AMBER if off else Light.GREEN,
         count=most,
-        finding=f"{len(count)} labelers; {who} gave {most / total:.0%} of {total} votes",
+        finding=f"{many(len(count), 'labeler')}; {who} gave {most / total:.0%} of {many(total, 'vote')}",
         fix="Their taste is what is learned. Ask others for more votes." if off else "",
     )

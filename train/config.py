@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from storage.words import many
+
 MAX_FLIP_RATE = 0.49  # the robust loss divides by 1 - 2 * flip rate
 
 
@@ -90,7 +92,7 @@ class Launch(BaseModel):
         if self.processes % self.machines:
             raise ValueError(
                 f"processes = {self.processes} is in all and not the same number on each of "
-                f"{self.machines} machines: set a multiple of machines"
+                f"{many(self.machines, 'machine')}: set a multiple of machines"
             )
         host, _, port = self.main_address.rpartition(":")
         if self.machines > 1 and not (host and port.isdecimal()):
@@ -260,7 +262,7 @@ class TrainConfig(BaseModel):
     def _whole_groups(self) -> "TrainConfig":
         if self.method in RLHF and self.batch_size % self.num_generations:
             raise ValueError(
-                f"a step takes batch_size = {self.batch_size} answers, which cannot be divided into "
+                f"a step takes batch_size = {many(self.batch_size, 'answer')}, which cannot be divided into "
                 f"groups of num_generations = {self.num_generations}: set batch_size to a multiple "
                 "of it"
             )

@@ -22,6 +22,7 @@ from storage.policies import policies
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
+from storage.words import many
 from train.export_card import Content, data_card
 from train.export_folder import (
     Written,
@@ -103,7 +104,9 @@ def export(
         nothing = isinstance(error, NotReadyError)
         run.event("nothing to export" if nothing else "export failed", status=RunStatus.FAILED)
         raise
-    run.event(f"{sum(done.rows.values())} rows exported", progress=1.0, status=RunStatus.DONE)
+    run.event(
+        f"{many(sum(done.rows.values()), 'row')} exported", progress=1.0, status=RunStatus.DONE
+    )
     return done
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from storage.records import Split, Tier
+from storage.words import many
 from train.export_formats import Format
 from train.rows import Row
 from train.triplets import JUDGE_PROBABILITY, Drop
@@ -179,7 +180,9 @@ def data_card(
         splits=_splits(rows, judged),
         tiers=TIER_TABLE.format(rows="\n".join(tier_rows)) if tier_rows else "",
         agreement=agreement,
-        drops="\n".join(f"- {n} pairs: {reason.replace('_', ' ')}" for reason, n in drops.items())
+        drops="\n".join(
+            f"- {many(n, 'pair')}: {reason.replace('_', ' ')}" for reason, n in drops.items()
+        )
         or "Nothing.",
         lineage="\n".join(lineage),
         columns=columns.format(judge=JUDGE_PROBABILITY, people=people),

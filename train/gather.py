@@ -11,6 +11,7 @@ from storage.policies import find_policy
 from storage.records import Policy, Purpose, Split
 from storage.responses import responses_of
 from storage.store import Store
+from storage.words import many
 from train.asked import asked_of, checks_of
 from train.check import data_checks
 from train.checks_adapter import adapter
@@ -122,7 +123,9 @@ def refuse_red(checks: Sequence[Check]) -> None:
     red = [c for c in checks if c.light is Light.RED]
     if red:
         found = " ".join(f"{c.name}: {c.finding} ({', '.join(c.examples)}). {c.fix}" for c in red)
-        raise NotReadyError(f"Nothing was trained, {len(red)} check(s) are red. {found}")
+        raise NotReadyError(
+            f"Nothing was trained, {many(len(red), 'check is', 'checks are')} red. {found}"
+        )
 
 
 def weights_of(workspace: Path, policy: Policy) -> Weights:

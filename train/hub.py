@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import ConfigurationError, ConflictError, PairloopError, StoreError
+from storage.words import many
 from train.export_folder import MARK
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _ready(api: "HfApi", repo: str, kind: RepoType, *, public: bool) -> bool:
     names = {file.rfilename for file in info.siblings or []}
     if MARK not in names and names - ITS_OWN:
         raise ConflictError(
-            f"{repo} on the Hub holds {len(names)} files and is no export of pairloop, so nothing "
+            f"{repo} on the Hub holds {many(len(names), 'file')} and is no export of pairloop, so nothing "
             "was sent. Choose another name."
         )
     if not info.private and not public:

@@ -24,6 +24,7 @@ from uuid import uuid4
 
 from storage import errors
 from storage.errors import ConfigurationError, ModelError, PairloopError
+from storage.words import many
 from train.config import SHIPPED, Launch
 from train.fit import OnLog, Trained
 from train.job_files import Looked, read_looked, read_trained, write_job, write_json
@@ -178,7 +179,7 @@ def _refuse_too_many(launch: Launch) -> None:
     here, wanted = torch.cuda.device_count(), launch.processes // launch.machines
     if 0 < here < wanted:
         raise ConfigurationError(
-            f"train.launch.processes asks for {wanted} processes on this machine, which has {here} "
+            f"train.launch.processes asks for {many(wanted, 'process', 'processes')} on this machine, which has {here} "
             "GPUs. Set it to the number of GPUs of all machines."
         )
 

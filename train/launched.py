@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import ConfigurationError, ModelError, PairloopError
-from storage.quack import process_alive
+from storage.processes import process_alive
+from storage.words import many
 
 if TYPE_CHECKING:
     from train.prepare import Job
@@ -75,7 +76,7 @@ def _job(folder: Path) -> "Job":
     job = read_job(folder)
     if world() != job.config.processes:
         raise ConfigurationError(
-            f"The launcher started {world()} processes together, train.launch.processes is "
+            f"The launcher started {many(world(), 'process', 'processes')} together, train.launch.processes is "
             f"{job.config.processes}: let train.launch.config name a config of distributed training."
         )
     return job

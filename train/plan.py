@@ -17,6 +17,7 @@ from storage.prompts import prompts, split_by_prompt
 from storage.records import Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
+from storage.words import many
 from train.asked import Choice, choose
 from train.config import (
     RLHF,
@@ -72,9 +73,9 @@ class Plan:
         """In words: how many triplets, or prompts and whose scores."""
         if self.rlhf is not None:
             asked = len(self.rlhf.choice.prompts)
-            return f"{asked} prompts scored by rewards/{self.rlhf.reward_model.name}"
+            return f"{many(asked, 'prompt')} scored by rewards/{self.rlhf.reward_model.name}"
         ties = f" and {counted_ties(n)}" if (n := len(self.built.even)) else ""
-        return f"{len(self.built.of(Split.TRAIN))} triplets{ties}"
+        return f"{many(len(self.built.of(Split.TRAIN)), 'triplet')}{ties}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ def plan_training(
         because = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in built.drops.items())
         heldout = len(built.of(Split.VALIDATION))
         raise NotReadyError(
-            f"Cannot train round {policy.round + 1}: {usable} of {total} pairs of round "
+            f"Cannot train round {policy.round + 1}: {usable} of {many(total, 'pair')} of round "
             f"{policy.round} are settled training preferences and train.min_triplets is "
             f"{config.min_triplets} ({heldout} held out for validation; {because or 'no drops'}). "
             "Collect more judgments with `pairloop annotate`, or lower train.min_triplets or "

@@ -24,6 +24,7 @@ from storage.responses import responses_of
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store
+from storage.words import many
 from train.cards import policy_card
 from train.export_folder import new_folder, refuse_foreign
 from train.gather import weights_of
@@ -176,7 +177,7 @@ def _same(before: Sequence[float], after: Sequence[float], tolerance: float) -> 
     if not error <= tolerance:
         raise ModelError(
             f"What was saved answers differently from the policy: up to {error:.4f} nats per token "
-            f"on {len(before)} stored answers ({tolerance:g} is allowed). Nothing was exported. "
+            f"on {many(len(before), 'stored answer')} ({tolerance:g} is allowed). Nothing was exported. "
             "Check that the base model is the one the policy was trained on; without --merged the "
             "adapter is saved as it is."
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ModelError, NotReadyError
+from storage.words import many
 from train.asked import Asked, filled_up
 from train.config import RLHF, WITH_REFERENCE, Method, TrainConfig, Tuning
 from train.examples import Example, Single
@@ -94,7 +95,9 @@ def prepare(job: Job, *, tokenizer: Any = None) -> Prepared:
             trainer, answers = _other(job, **named)
     rows = len(answers) if config.method is Method.KTO else job.rows
     if len(trainer.train_dataset) != rows:
-        raise ModelError(f"The trainer has {len(trainer.train_dataset)} rows of {rows}. Report it.")
+        raise ModelError(
+            f"The trainer has {many(len(trainer.train_dataset), 'row')} of {rows}. Report it."
+        )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     if "ref" in getattr(trainer.model, "peft_config", {}) and config.method not in RLHF:
         trainer.model.delete_adapter("ref")  # TRL's copy; ours is a column of numbers
@@ -213,6 +216,6 @@ def refuse_long(examples: Sequence[Example | Single], config: TrainConfig) -> No
         longest = max(e.length for e in long)
         raise NotReadyError(
             f"{len(long)} of {len(examples)} triplets are longer than train.max_length = "
-            f"{config.max_length} tokens (the longest has {longest}). Set train.max_length "
+            f"{many(config.max_length, 'token')} (the longest has {longest}). Set train.max_length "
             f"to {longest} or more; cut answers would teach the model to stop anywhere."
         )

@@ -9,6 +9,7 @@ from storage.errors import ModelError, NotReadyError
 from storage.intervals import wilson
 from storage.runs import runs
 from storage.store import Store
+from storage.words import many
 from train.preflight import Check, Light
 from train.weights import weights_hash
 
@@ -71,7 +72,7 @@ def check_of(model: RewardModel, *, newest_round: int) -> Check:
     low, high = wilson(model.right, model.heldout) if model.heldout else (0.0, 1.0)
     seen = f"rewards/{model.name}, of round {model.round}'s pairs"
     seen += (
-        f", right in {model.right} of {model.heldout} held-out pairs ({low:.0%} to {high:.0%})"
+        f", right in {model.right} of {many(model.heldout, 'held-out pair')} ({low:.0%} to {high:.0%})"
         if model.heldout
         else ", judged on no held-out pairs"
     )

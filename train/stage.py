@@ -21,6 +21,7 @@ from storage.records import Policy, Split
 from storage.run_records import RunKind, RunStatus
 from storage.runs import RunLog
 from storage.store import Store, utc_now
+from storage.words import many
 from train.cards import loss_plot, model_card
 from train.check import model_checks
 from train.config import Loss, Method, TrainConfig, Tuning
@@ -133,7 +134,7 @@ def _fit_and_publish(
     """Train, and move the weights with their report to `folder`; returns the report."""
     job, config = gathered.job, gathered.job.config
     run, pairs = live.run, len(plan.built.of(Split.TRAIN))
-    run.event(f"training on {plan.learns_from}, {len(job.heldout)} pairs held out")
+    run.event(f"training on {plan.learns_from}, {many(len(job.heldout), 'pair')} held out")
     out = job.work / "result"
     trained = _fit(gathered, out, live, stopping)
     checks = [*checks, *model_checks(job, trained.reference, trained.dry_step)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.intervals import wilson
 from storage.records import Triplet
+from storage.words import many
 from train.config import RLHF, Method
 from train.rewards import Reward
 from train.rows import Texts
@@ -57,7 +58,7 @@ def verdict_of(
             "compare it with SFT: pairloop evaluate",
         )
     numbers = (
-        f"it agrees with people on {found.accuracy:.1%} of {found.pairs} held-out pairs "
+        f"it agrees with people on {found.accuracy:.1%} of {many(found.pairs, 'held-out pair')} "
         f"({found.low:.1%} to {found.high:.1%})"
     )
     if found.high < 0.5:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from storage.words import many
+
 DISPLACED = 0.15  # of the chosen answers' log-probability per token at the start
 MARGIN = 10.0  # reward: at beta 0.1 the policy calls it e^10 to 1
 EARLY = 0.2  # of the run
@@ -45,7 +47,7 @@ def _overfitting(history: Sequence[Mapping[str, float]], steps: int) -> str:
     early = len(history) >= WINDOW and len(history) <= EARLY * steps
     if early and accuracy == 1.0:
         return (
-            f"every training pair is right after {len(history)} of {steps} steps: lower "
+            f"every training pair is right after {len(history)} of {many(steps, 'step')}: lower "
             "train.learning_rate"
         )
     return ""
@@ -57,7 +59,7 @@ def _not_learning(history: Sequence[Mapping[str, float]], steps: int) -> str:
     if margin is None or len(history) < due or abs(margin) >= LEARNED:
         return ""
     return (
-        f"after {len(history)} steps the reward margin is {margin:.3f}: raise "
+        f"after {many(len(history), 'step')} the reward margin is {margin:.3f}: raise "
         "train.learning_rate, or the labels say nothing"
     )
 

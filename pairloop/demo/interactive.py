@@ -14,6 +14,7 @@ from pairloop.serve import serve
 from pairloop.workspace import Workspace
 from storage.judgments import judgments, labelers
 from storage.records import Role, Verdict
+from storage.words import many
 
 PERSON = "you"
 COLLEAGUES = {"robin": 0.7, "sam": 1.2, "kim": 2.0}  # name -> noise
@@ -54,7 +55,10 @@ def run_demo(root: Path, *, seed: int, port: int, colleagues: int) -> None:
                 space.generate,
                 progress=tick,
             )
-    print(f"{made.sampled} answers sampled, {made.all_pairs} pairs to judge in {root}.", flush=True)
+    print(
+        f"{many(made.sampled, 'answer')} sampled, {many(made.all_pairs, 'pair')} to judge in {root}.",
+        flush=True,
+    )
 
     stopped = threading.Event()
     threads: list[threading.Thread] = []

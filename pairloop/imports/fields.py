@@ -38,6 +38,7 @@ _MODEL_NAMES = re.compile(
     re.IGNORECASE,
 )
 _MAX_NAME_CHARS = 200
+_SECONDS = re.compile(r"\d{9,}(\.\d*)?")  # shorter ones are years and dates: 20260131
 _LAST_SECOND = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -176,6 +177,8 @@ def moment(values: Mapping[str, object], name: str) -> datetime | None:
     value = values.get(name)
     if value is None or value == "":
         return None
+    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):  # a CSV has no numbers
+        value = float(value)
     if isinstance(value, datetime):
         found = value
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -188,7 +191,8 @@ def moment(values: Mapping[str, object], name: str) -> datetime | None:
             found = datetime.fromisoformat(written.strip())
         except ValueError:
             raise BadRowError(
-                f"{name!r} is no time: {written[:40]!r}; write it as 2026-01-31T12:00:00"
+                f"{name!r} is no time: {written[:40]!r}; write it as 2026-01-31T12:00:00, or in "
+                "seconds since 1970"
             ) from None
     try:
         return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found

@@ -13,6 +13,7 @@ from pairloop.imports import fields
 from pairloop.imports.fields import BadRowError
 from pairloop.imports.found import Answer, Choice, Found, LeftOut, Reason, Vote
 from storage.records import Message
+from storage.words import many
 
 SIDES = (
     ("answer1", "answer2"),
@@ -46,7 +47,7 @@ def _annotation(where: str, data: Mapping[str, object], annotation: Mapping[str,
     if not picked:
         return LeftOut(where=where, reason=Reason.NO_CHOICE)
     if len(picked) > 1:
-        raise BadRowError(f"an annotation has {len(picked)} comparisons; one is read")
+        raise BadRowError(f"an annotation has {many(len(picked), 'comparison')}; one is read")
     ((result, word),) = picked
     left, right = _sides(data, fields.optional_text(result, "to_name"))
     choice = _choice(word, left, right)

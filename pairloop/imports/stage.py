@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from generate.config import GenerateConfig
-from generate.prompts import MAX_REPORTED, refusal
+from generate.prompts import refusal
 from generate.rows import rows
 from pairloop.imports.encode import labeler_name, labeler_record
 from pairloop.imports.found import Candidates, Found, LeftOut, Problem, Vote
@@ -36,6 +36,7 @@ from storage.records import (
 )
 from storage.store import Store, utc_now
 
+MAX_KEPT = 1000
 PARENTS_FIRST: tuple[type[Record], ...] = (Prompt, Policy, Response, Pair, Presentation)
 
 
@@ -65,7 +66,7 @@ class Problems:
 
     def add(self, where: str, says: str) -> None:
         self.count += 1
-        if len(self.first) < MAX_REPORTED:
+        if len(self.first) < MAX_KEPT:
             self.first.append(f"{where}: {says}")
 
 

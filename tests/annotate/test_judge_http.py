@@ -244,7 +244,7 @@ def test_a_server_that_hangs_up_is_asked_again():
 def test_stopping_early_takes_back_what_is_in_flight():
     def slow(asked):
         if "short 0" not in asked.left:
-            time.sleep(3)
+            time.sleep(5)
         return longer(asked)
 
     with judge_server(slow) as (url, _):
@@ -252,7 +252,7 @@ def test_stopping_early_takes_back_what_is_in_flight():
         assert next(replies).key == "0"
         began = time.monotonic()
         replies.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ def test_it_fits_every_screen(browser, labeling, width, scheme):
         box = part.bounding_box()
         below = box["y"] >= line["y"] + line["height"] - 1
         assert below or box["x"] + box["width"] <= line["x"] + line["width"] + 1
+    if width > 760:  # the same window at 200 %: most of it is for the texts
+        ann.page.set_viewport_size({"width": 640, "height": 400})
+        assert ann.page.locator(".pl-bar").bounding_box()["height"] <= 0.28 * 400
+        assert ann.page.evaluate("document.documentElement.scrollWidth") <= 640
     ann.close()
 
 

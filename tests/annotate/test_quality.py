@@ -16,7 +16,8 @@ from factories import (
 from quality_data import ALL, GOOD, PAIRS, found_in, votes_on
 
 from annotate.config import AnnotateConfig
-from annotate.quality import judged, quality_of
+from annotate.labeler_quality import judged
+from annotate.quality import quality_of
 from annotate.quality_words import LEAST_WEIGHT, Finding, verdict_of, weight_of
 from annotate.stats.estimate import Estimate
 from annotate.stats.labelers import share_of

@@ -114,7 +114,7 @@ def test_redirects_are_not_followed(receiver, hooks_to, status):
 
 def test_nobody_waits_for_a_receiver_that_is_slow_or_gone(receiver, monkeypatch):
     monkeypatch.setattr("annotate.webhooks._WAITING", 5)
-    receiver.delay = 0.5
+    receiver.delay = 1.5  # fifty of them would be over a minute
     failures = []
     gone = Webhook(url="http://127.0.0.1:9/gone")
     slow = Webhook(url=receiver.address + "/hook")
@@ -124,13 +124,13 @@ def test_nobody_waits_for_a_receiver_that_is_slow_or_gone(receiver, monkeypatch)
     begun = time.monotonic()
     for number in range(50):
         hooks.notify(ROUND_READY, {"number": number})
-    assert time.monotonic() - begun < 0.4
+    assert time.monotonic() - begun < 5
     wait_for(lambda: receiver.got)
     wait_for(lambda: any(why == "ConnectError" for _, _, why in failures))
     assert any(why.startswith("5 deliveries wait") for _, _, why in failures)
     begun = time.monotonic()
     hooks.close(seconds=1.0)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4  # those that wait would take six more
 
 
 def test_a_failure_that_cannot_be_noted_stops_nothing(receiver, hooks_to):

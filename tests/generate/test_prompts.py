@@ -161,7 +161,7 @@ def test_every_bad_row_of_every_file_is_in_one_error(jsonl, tmp_path):
     with pytest.raises(InputError) as caught:
         read(one, two, three)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("7 row(s) can't be used")
+    assert lines[0].startswith("7 rows can't be used")
     assert [line.split(": ")[0] for line in lines[1:8]] == [
         *(f"{one}, line {n}" for n in (2, 3, 5)),
         *(f"{two}, line {n}" for n in (3, 4, 5)),
@@ -170,9 +170,16 @@ def test_every_bad_row_of_every_file_is_in_one_error(jsonl, tmp_path):
 
 
 def test_more_bad_rows_than_anyone_reads_are_counted(jsonl):
-    with pytest.raises(InputError, match=r"80 row\(s\)(.*\n)+\.\.\. and 30 more") as caught:
-        read(jsonl(*["{"] * 80))
+    with pytest.raises(InputError, match=r"80 rows(.*\n)+\.\.\. and 30 more") as caught:
+        read(jsonl(*[" " * n + "{" for n in range(80)]))
     assert len(str(caught.value).splitlines()) == 53
+
+
+def test_of_many_rows_that_are_wrong_alike_three_are_shown(jsonl):
+    with pytest.raises(InputError, match=r"1,081 rows(.*\n)+\.\.\. and 1,077 more") as caught:
+        read(jsonl(*["{"] * 80, {"prompt": 1}, *["{"] * 1000))
+    shown = str(caught.value).splitlines()[1:-2]
+    assert [re.sub(r".*, line (\d+): .*", r"\1", line) for line in shown] == ["1", "2", "3", "81"]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
@@ -195,7 +202,7 @@ def test_what_is_no_readable_file_is_reported(tmp_path):
         read(tmp_path / "none.jsonl")
     for name, says in (("x.txt", "files of kind .txt"), ("x", "without a suffix")):
         (tmp_path / name).write_text("hello", encoding="utf-8")
-        with pytest.raises(InputError, match=f"{says}.*Use .jsonl, .csv or .parquet"):
+        with pytest.raises(InputError, match=f"{says}.*Use .jsonl, .json, .csv or .parquet"):
             read(tmp_path / name)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match="not a readable Parquet file"):

@@ -109,6 +109,15 @@ def test_every_command_has_help_and_it_loads_nothing_heavy(helped, words):
     assert re.search(r"\n\n  [A-Z][^.]+\.", usage), "a sentence says what it does"
 
 
+def test_help_lists_the_commands_as_the_loop_goes_and_cuts_no_sentence():
+    said = pairloop("--help").stdout.split("Commands:")[1]
+    named = re.findall(r"^  ([a-z]+) ", said, re.MULTILINE)
+
+    assert named[:4] == ["init", "demo", "prompts", "import"]
+    assert named.index("annotate") < named.index("train") < named.index("evaluate")
+    assert "..." not in said
+
+
 def test_unknown_flags_are_wrong_usage():
     assert pairloop("generate", "--no-such-flag").returncode == 2
 
@@ -280,7 +289,7 @@ def test_pairs_can_be_formed_of_stored_answers_with_another_strategy(workspace):
         answer = make_response(filled.prompts[0], filled.policy, "Something else.", index=5)
         store.append([answer])
     plan = form("--strategy", "most-different", "--dry-run")
-    assert "would form 1 new pairs by strategy most-different, 4 in all" in plan.stdout
+    assert "would form 1 new pair by strategy most-different, 4 in all" in plan.stdout
     first = json.loads(form("--strategy", "most-different", "--json").stdout)
     again = json.loads(form("--strategy", "most-different", "--json").stdout)
     assert (first["new_pairs"], again["new_pairs"], again["pairs"]) == (1, 0, 4)
@@ -303,17 +312,17 @@ def test_prompts_near_others_are_reported_and_those_of_a_list_left_out(workspace
     refused(pairloop(*mapped, "--layout", "votes", *where), "leave out --map, or --layout")
 
     assert done.returncode == 0, done.stderr
-    assert "1 prompts are in the list of --decontaminate and were left out" in done.stdout
+    assert "Left out: 1 prompt in the list of --decontaminate." in done.stdout
     assert f"{listed}, line 1" in done.stdout
-    assert "1 nearly repeat an earlier prompt" in done.stdout
+    assert "1 prompt nearly the same as an earlier one" in done.stdout
     assert "Added 3 prompts" in done.stdout
-    assert "Added 1 prompts" in again.stdout
-    assert "nearly repeat" not in again.stdout
+    assert "Added 1 prompt (" in again.stdout
+    assert "nearly the same" not in again.stdout
     (near,) = json.loads(pairloop("prompts", "near", "--json", *where).stdout)
     assert {near["text"], near["earlier_text"]} == set(rows[:2])
     assert near["share"] > 0.8
     stays = pairloop(*mapped, "--decontaminate", str(listed), *where)
-    assert "1 prompts that were stored before are in it too; they stay" in stays.stdout
+    assert "Stored before and in the list too: 1 prompt, kept." in stays.stdout
 
 
 def test_the_diversity_report_is_a_table_json_and_a_picture(workspace):

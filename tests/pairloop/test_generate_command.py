@@ -47,7 +47,7 @@ def test_generate_plans_samples_and_shows_the_answers_by_temperature(typed, tmp_
     assert "At most 288 tokens" in plan
     code, out, err = typed("generate", "--strict")
     assert (code, out) == (1, "")
-    assert "1 prompt(s) are longer than the" in err
+    assert "1 prompt is longer than the" in err
     assert "not giving --strict" in err
 
     code, out, err = typed("generate")

@@ -102,4 +102,4 @@ def test_candidates_are_for_the_labelers_and_prompts_can_be_added_alone(workspac
 
     hh = write_jsonl(tmp_path / "hh.jsonl", HH, HH)
     added = pairloop("prompts", "add", str(hh), "--layout", "hh-rlhf", folder=workspace)
-    assert "Added 1 prompts" in added.stdout
+    assert "Added 1 prompt (" in added.stdout

@@ -92,6 +92,19 @@ def test_a_tie_never_becomes_a_preference(store, tmp_path, word, verdict):
     assert consensus.verdict is verdict
 
 
+def test_seconds_since_1970_are_a_time_in_a_csv_too(store, tmp_path):
+    """A cell of a CSV is text, whatever it holds."""
+    file = tmp_path / "v.csv"
+    file.write_text(
+        "prompt,response_a,response_b,annotator_id,choice,created_at\n"
+        "Why?,A,B,1,a,1700000000\nWhy?,A,B,2,a,1700000000.5\n",
+        encoding="utf-8",
+    )
+    bring_in(store, "votes", file)
+    at = sorted(found.created_at for found in judgments(store))
+    assert at == [datetime(2023, 11, 14, 22, 13, 20), datetime(2023, 11, 14, 22, 13, 20, 500_000)]
+
+
 def test_everything_known_about_a_vote_is_kept(store, tmp_path):
     row = vote(
         "b",
@@ -233,7 +246,7 @@ def test_a_row_that_can_not_be_used_is_named_and_nothing_is_stored(store, tmp_pa
     good, bad = vote("a", "w0"), {k: v for k, v in (vote() | change).items() if v is not None}
     file = write_jsonl(tmp_path / "v.jsonl", good, bad, good)
 
-    with pytest.raises(InputError, match=r"1 row\(s\) can't be used") as caught:
+    with pytest.raises(InputError, match="1 row can't be used") as caught:
         bring_in(store, "votes", file)
 
     assert f"{file}, line 2: " in str(caught.value)
@@ -251,10 +264,13 @@ def test_every_bad_row_of_every_file_is_in_one_message(store, tmp_path):
         bring_in(store, "votes", one, two, tmp_path / "3.csv")
 
     text = str(caught.value)
-    assert text.startswith("83 row(s)")
+    assert text.startswith("83 rows")
     assert f"{one}, line 2: not JSON" in text
     assert f"{two}, line 1: " in text
-    assert "and 33 more" in text
+    assert f"{two}, line 3: " in text
+    assert f"{two}, line 4: " not in text
+    assert f"{tmp_path / '3.csv'}: " in text
+    assert "and 77 more" in text
 
 
 def test_models_vote_apart_from_people(store, tmp_path):

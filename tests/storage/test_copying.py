@@ -115,7 +115,7 @@ def test_nothing_is_ever_overwritten(tmp_path, space):
     assert out.read_bytes() == before
     used = other(tmp_path / "used")
     used.store().append([make_prompt("Mine")])
-    with pytest.raises(ConflictError, match="holds 1 rows already, and nothing is overwritten"):
+    with pytest.raises(ConflictError, match="holds 1 row already, and nothing is overwritten"):
         commands_store.restore(out, workspace=used.root)
     assert total(held_by(used.store())) == 1
 

@@ -227,7 +227,7 @@ def test_the_card_says_what_is_in_and_what_was_left_out(judged, store, tmp_path)
     assert "| `human_agreed` | two or more people said so | 11 |" in card
     assert "`judge`" not in card
     assert "Observed agreement 72 %." in card
-    assert "- 1 pairs: tie" in card
+    assert "- 1 pair: tie" in card
     assert f"| 0 | `{judged.policy.id}` | sft | test/model |" in card
 
 

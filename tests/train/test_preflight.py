@@ -235,5 +235,5 @@ def test_answers_whose_text_reads_as_other_tokens_are_counted(tokenizer):
 def test_red_lights_stop_the_run_with_their_names_and_fixes(tokenizer):
     data = data_of(tokenizer, texts=("The same.", "The same."))
 
-    with pytest.raises(NotReadyError, match=r"1 check\(s\) are red\. identical answers: 1 pairs"):
+    with pytest.raises(NotReadyError, match=r"1 check is red\. identical answers: 1 pair has"):
         refuse_red(data_checks(data))
