@@ -210,7 +210,7 @@ def _responses(
     """Answers of some 200 to 1,500 characters with their tokens; ids by round and prompt."""
     ids = []
     for policy in policies:
-        wanted = plan(prompts, policy, space.generate)
+        wanted = plan([p.id for p in prompts], [policy], space.generate)
         n = len(wanted)
         tokens = rng.integers(40, 240, n)
         offsets = np.concatenate([[0], np.cumsum(tokens)]).astype(np.int32)
@@ -221,7 +221,7 @@ def _responses(
             Response,
             n,
             id=[w.response_id for w in wanted],
-            prompt_id=[w.prompt.id for w in wanted],
+            prompt_id=[w.prompt_id for w in wanted],
             policy_id=policy.id,
             text=[f"Answer {i % 9973}.\n" + LINE * k for i, k in enumerate(lines)],
             prompt_token_ids=_lists(rng.integers(0, 32_000, asked[-1], dtype=np.int32), asked),

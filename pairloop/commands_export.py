@@ -126,6 +126,7 @@ def _data(
     from annotate.report_card import report_card
     from annotate.report_data import full_report
     from annotate.settings import in_force
+    from pairloop.report import progress_bar
     from storage.store import utc_now
     from train.export import Wanted
     from train.export import export as write
@@ -142,11 +143,17 @@ def _data(
         licence=licence,
         handoff=Handoff(tools=tools, base_model=base, config=space.train) if tools else None,
     )
-    with space.store() as store:
+    with space.store() as store, progress_bar("Exporting") as tick:
         config = in_force(store, space.annotate)
         settle(store, config)
         card = report_card(full_report(store, config, now=utc_now()), names=names)
-        return write(store, folder, agreement=card, wanted=wanted)
+        return write(
+            store,
+            folder,
+            agreement=card,
+            wanted=wanted,
+            progress=lambda done, total: tick(done, total, "rows"),
+        )
 
 
 def _policy(

@@ -40,6 +40,19 @@ def judgments(store: Store) -> list[Judgment]:
     return store.read(Judgment, "judgments_present")
 
 
+def judgments_in_order(store: Store) -> pa.Table:
+    """One row per judgment that counts now, oldest first, with nothing of what people wrote.
+
+    Columns: id, labeler, split (of the prompt), first_side (null where the pair was not shown here).
+    """
+    return store.table("judgments_in_order")
+
+
+def judgments_by_id(store: Store, ids: Sequence[str]) -> dict[str, Judgment]:
+    """The stored judgments among these ids."""
+    return {j.id: j for j in store.read(Judgment, "judgments_by_ids", ids=list(ids))}
+
+
 def judgment_events(store: Store) -> list[Judgment]:
     """Every judgment row, changes and withdrawals included, in the order they were made."""
     return store.read(Judgment, "judgment_events_all")

@@ -44,6 +44,12 @@ def pair_rows(store: Store) -> int:
     return int(str(store.query("pair_count")[0]["n"]))
 
 
+def pairs_of_identical_answers(store: Store) -> set[str]:
+    """The pairs whose two answers say the same, letter for letter."""
+    ids: list[str] = store.table("pairs_of_identical_answers")["id"].to_pylist()
+    return set(ids)
+
+
 def consensus_by_pair(store: Store) -> dict[str, Consensus]:
     """Where every judged pair stands, by pair id."""
     return {c.pair_id: c for c in store.read(Consensus, "consensus_all")}

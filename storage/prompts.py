@@ -2,9 +2,12 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from storage.records import Message, Prompt, Split
 from storage.store import Store
+
+T = TypeVar("T")
 
 PORTION = 1024
 
@@ -32,10 +35,18 @@ def prompt_ids_of(store: Store, *splits: Split) -> list[str]:
     return ids
 
 
-def portions(prompt_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The same ids, as many at a time as their prompts and answers may take memory."""
-    for start in range(0, len(prompt_ids), PORTION):
-        yield prompt_ids[start : start + PORTION]
+def split_by_prompt(store: Store) -> dict[str, Split]:
+    """The split of every prompt, by id."""
+    table = store.table("prompt_splits")
+    splits = {split.value: split for split in Split}
+    columns = (table[name].to_pylist() for name in ("id", "split"))
+    return {prompt_id: splits[split] for prompt_id, split in zip(*columns, strict=True)}
+
+
+def portions(items: Sequence[T], size: int = PORTION) -> Iterator[Sequence[T]]:
+    """The same items, such as ids, as many at a time as their prompts and answers may take memory."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def prompts_by_id(store: Store, ids: Sequence[str]) -> dict[str, Prompt]:

@@ -1,7 +1,8 @@
 """The cards of exported data sets: what is in them, how sure it is, and what was left out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from storage.records import Split, Tier
 from storage.words import many
@@ -125,10 +126,31 @@ NAMED = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a card says of the rows. By split how many there are; the rest is counted as they pass."""
+
+    rows: Mapping[str, int]
+    judged: Mapping[str, int]  # empty where the export has no such part
+    tiers: Counter[str] = field(default_factory=Counter)
+    origins: Counter[str] = field(default_factory=Counter)
+    policies: set[str] = field(default_factory=set)  # that the answers are of
+
+    def counting(self, portions: Iterable[list[Row]]) -> Iterator[list[Row]]:
+        """The same rows, each counted when it is asked for."""
+        for rows in portions:
+            self.tiers.update(str(row["tier"]) for row in rows if "tier" in row)
+            self.origins.update(str(row["origin"]) for row in rows if "origin" in row)
+            for row in rows:
+                of = row.get("policy_ids") or [row.get("policy_id"), row.get("rejected_policy_id")]
+                assert isinstance(of, list), "these are ids"
+                self.policies.update(filter(None, of))
+            yield rows
+
+
 def data_card(
     shape: Format,
-    rows: Mapping[str, Sequence[Row]],
-    judged: Mapping[str, Sequence[Row]],
+    content: Content,
     *,
     drops: Counter[Drop],
     agreement: str,
@@ -136,8 +158,8 @@ def data_card(
     licence: str,
     names: bool,
 ) -> str:
-    """README.md of an export. judged: empty where the export has no such part."""
-    tiers = Counter(str(row["tier"]) for found in rows.values() for row in found if "tier" in row)
+    """README.md of an export."""
+    rows, judged, tiers = content.rows, content.judged, content.tiers
     tier_rows = [
         f"| `{tier.value}` | {meaning} | {tiers[tier.value]} |"
         for tier, meaning in TIERS.items()
@@ -154,9 +176,7 @@ def data_card(
             if found
         ),
         title=TITLES[shape],
-        intro=INTROS[shape].format(
-            rows=sum(len(found) for found in rows.values()), origins=_origins(rows)
-        ),
+        intro=INTROS[shape].format(rows=sum(rows.values()), origins=_origins(content.origins)),
         splits=_splits(rows, judged),
         tiers=TIER_TABLE.format(rows="\n".join(tier_rows)) if tier_rows else "",
         agreement=agreement,
@@ -169,19 +189,18 @@ def data_card(
     )
 
 
-def _splits(rows: Mapping[str, Sequence[Row]], judged: Mapping[str, Sequence[Row]]) -> str:
+def _splits(rows: Mapping[str, int], judged: Mapping[str, int]) -> str:
     heads = ["split", "rows", *(["judged pairs"] if judged else [])]
     lines = [
-        [s.value, str(len(rows.get(s, []))), *([str(len(judged.get(s, [])))] if judged else [])]
+        [s.value, str(rows.get(s, 0)), *([str(judged.get(s, 0))] if judged else [])]
         for s in Split
         if s in rows or s in judged
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *lines))
 
 
-def _origins(rows: Mapping[str, Sequence[Row]]) -> str:
+def _origins(counts: Counter[str]) -> str:
     """Where the answers come from, for the card's first sentence."""
-    counts = Counter(str(row.get("origin")) for found in rows.values() for row in found)
     ours = "answers sampled from the policy itself, compared blind and side by side by people"
     if not counts["imported"]:
         return ours
@@ -189,5 +208,5 @@ def _origins(rows: Mapping[str, Sequence[Row]]) -> str:
     return f"{counts['sampled']} with {ours}, {counts['imported']} with {theirs}"
 
 
-def _files(part: str, rows: Mapping[str, Sequence[Row]]) -> str:
-    return "\n".join(f"  - split: {s}\n    path: {part}/{s}.parquet" for s in rows)
+def _files(part: str, splits: Iterable[str]) -> str:
+    return "\n".join(f"  - split: {s}\n    path: {part}/{s}.parquet" for s in splits)

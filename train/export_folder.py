@@ -3,9 +3,10 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,25 +60,63 @@ def refuse_foreign(out: Path) -> None:
         )
 
 
+class Written:
+    """The rows of one split as they lie in Parquet, read a portion at a time whenever gone through."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self._path = folder / "data" / f"{split}.parquet"
+
+    def __len__(self) -> int:
+        rows: int = pq.read_metadata(self._path).num_rows
+        return rows
+
+    def __iter__(self) -> Iterator[Row]:
+        with pq.ParquetFile(self._path) as file:
+            for portion in range(file.num_row_groups):
+                yield from file.read_row_group(portion).to_pylist()
+
+    def to_arrow(self, stream: Path) -> None:
+        """The same rows as `datasets` maps them into memory."""
+        with (
+            pq.ParquetFile(self._path) as file,
+            pa.OSFile(str(stream), "wb") as sink,
+            pa.ipc.new_stream(sink, file.schema_arrow) as out,
+        ):
+            for portion in range(file.num_row_groups):
+                out.write_table(file.read_row_group(portion))
+
+
 def write_split(
-    folder: Path, part: str, split: str, rows: Sequence[Row], schema: pa.Schema
+    folder: Path, part: str, split: str, portions: Iterable[list[Row]], schema: pa.Schema
 ) -> None:
-    """One split as Parquet, and as JSON lines."""
+    """One split as Parquet, with a row group for each portion, and as JSON lines."""
     for name in (part, "jsonl"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    pq.write_table(table, folder / part / f"{split}.parquet")
     name = f"{split}.jsonl" if part == "data" else f"{part}-{split}.jsonl"
-    write_jsonl(folder / "jsonl" / name, rows)
+    with (
+        pq.ParquetWriter(folder / part / f"{split}.parquet", schema) as parquet,
+        (folder / "jsonl" / name).open("w", encoding="utf-8") as lines,
+    ):
+        for rows in portions:
+            parquet.write_table(pa.Table.from_pylist(rows, schema=schema))
+            lines.writelines(map(_line, rows))
 
 
-def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
-    """One JSON object per line."""
+def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
+    """One JSON object per line; returns how many."""
+    count = 0
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        for row in rows:
+            file.write(_line(row))
+            count += 1
+    return count
 
 
-def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_csv(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> None:
     """For spreadsheets: lists as JSON, and an apostrophe before what would run as a formula."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -94,12 +133,13 @@ def _cell(value: object) -> object:
     return value
 
 
-def save_to_disk(folder: Path, rows: Mapping[str, Sequence[Row]], schema: pa.Schema) -> None:
+def save_to_disk(folder: Path, splits: Mapping[str, Written]) -> None:
     """The splits once more for datasets.load_from_disk, under disk/."""
     from datasets import Dataset, DatasetDict
 
-    splits = {
-        split: Dataset(pa.Table.from_pylist(list(found), schema=schema))
-        for split, found in rows.items()
-    }
-    DatasetDict(splits).save_to_disk(str(folder / "disk"))
+    with TemporaryDirectory(prefix=".disk-", dir=folder) as place:
+        streams = {split: Path(place) / f"{split}.arrow" for split in splits}
+        for split, stream in streams.items():
+            splits[split].to_arrow(stream)
+        found = {split: Dataset.from_file(str(stream)) for split, stream in streams.items()}
+        DatasetDict(found).save_to_disk(str(folder / "disk"))

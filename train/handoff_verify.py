@@ -5,22 +5,29 @@ the same libraries): what their readers do is done here, from their sources, nam
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
 from storage.errors import ConflictError
+from train.handoff_settings import kto_message_row, message_row
 from train.rows import Row
 
-Rows = Mapping[str, Sequence[Row]]
 DUMMY = {"role": "user", "content": "[[dummy_message]]"}  # Axolotl's
 
 
-def verify_trl(folder: Path, config: Path, command: str, rows: Rows) -> None:
+class Rows(Protocol):
+    """The rows of a split, to be gone through more than once."""
+
+    def __iter__(self) -> Iterator[Row]: ...
+    def __len__(self) -> int: ...
+
+
+def verify_trl(folder: Path, config: Path, command: str, rows: Mapping[str, Rows]) -> None:
     """With the parser of `trl dpo|kto|reward` and the loading of trl/scripts."""
     from importlib import import_module
 
@@ -40,7 +47,8 @@ def verify_trl(folder: Path, config: Path, command: str, rows: Rows) -> None:
             splits.append(script.dataset_test_split)
         for split in splits:
             found = data[split]
-            same = len(found) == len(rows[split]) and found[0]["prompt"] == rows[split][0]["prompt"]
+            same = len(found) == len(rows[split])
+            same = same and found[0]["prompt"] == next(iter(rows[split]))["prompt"]
             _same(config, split, same=same and is_conversational(found[0]))
 
 
@@ -76,20 +84,27 @@ class Templated:
         )
 
 
-def verify_axolotl(folder: Path, config: Path, parts: Rows, templated: Templated) -> None:
-    """As Axolotl's datasets of type chat_template.default do."""
+def verify_axolotl(
+    folder: Path,
+    config: Path,
+    rows: Mapping[str, Rows],
+    kept: Mapping[str, int],
+    templated: Templated,
+) -> None:
+    """As Axolotl's datasets of type chat_template.default do. kept: how many rows were written."""
     values = _yaml(config)
     for part in [*values["datasets"], *values.get("test_datasets", [])]:
         path = folder / part["path"]
-        found, split = _jsonl(path), path.stem
         fields = [part[f"field_{name}"] for name in ("messages", "chosen", "rejected")]
-        same = found == list(parts[split]) and all(list(row) == fields for row in found)
-        read = all(
-            templated.axolotl_answer(row[side]).startswith(row[side]["content"].rstrip())
-            for row in found
-            for side in fields[1:]
-        )
-        _same(config, split, same=same and read)
+
+        def reads(row: Any, fields: Sequence[str] = fields) -> bool:
+            return list(row) == list(fields) and all(
+                templated.axolotl_answer(row[side]).startswith(row[side]["content"].rstrip())
+                for side in fields[1:]
+            )
+
+        made = map(message_row, rows[path.stem])
+        _same(config, path.stem, same=_holds(path, made, kept[path.stem], reads))
 
 
 def alternating(messages: object, *, whole: bool) -> bool:
@@ -105,33 +120,39 @@ def alternating(messages: object, *, whole: bool) -> bool:
     return turns == expected[: len(turns)] and len(turns) % 2 == (0 if whole else 1)
 
 
-def verify_llama_factory(folder: Path, config: Path, parts: Rows, *, kto: bool) -> None:
-    """As data/parser.py and data/converter.py of LLaMA-Factory do."""
+def verify_llama_factory(
+    folder: Path,
+    config: Path,
+    rows: Mapping[str, Rows],
+    kept: Mapping[str, int],
+    *,
+    kto: bool,
+) -> None:
+    """As data/parser.py and data/converter.py of LLaMA-Factory do. kept: how many were written."""
     values = _yaml(config)
     place = folder / values["dataset_dir"]
     info = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
     for name in filter(None, [values["dataset"], values.get("eval_dataset")]):
-        about, columns = info[name], info[name]["columns"]
-        found, split = _jsonl(place / about["file_name"]), Path(about["file_name"]).stem
-        same = found == list(parts[split]) and about["formatting"] == "sharegpt"
-        for row in found:
-            same = same and alternating(row[columns["messages"]], whole=kto)
+        about = info[name]
+
+        def reads(row: Any, about: Any = about) -> bool:
+            columns, tags = about["columns"], about["tags"]
+            if not alternating(row[columns["messages"]], whole=kto):
+                return False
             if kto:
-                same = same and isinstance(row[columns["kto_tag"]], bool)
-            else:
-                answers = [row[columns[side]] for side in ("chosen", "rejected")]
-                same = (
-                    same
-                    and about["ranking"]
-                    and all(
-                        a[about["tags"]["role_tag"]] == about["tags"]["assistant_tag"]
-                        for a in answers
-                    )
-                )
-        _same(config, split, same=same)
+                return isinstance(row[columns["kto_tag"]], bool)
+            answers = [row[columns[side]] for side in ("chosen", "rejected")]
+            return about["ranking"] and all(
+                a[tags["role_tag"]] == tags["assistant_tag"] for a in answers
+            )
+
+        path = place / about["file_name"]
+        made = map(kto_message_row if kto else message_row, rows[path.stem])
+        same = about["formatting"] == "sharegpt" and _holds(path, made, kept[path.stem], reads)
+        _same(config, path.stem, same=same)
 
 
-def verify_unsloth(folder: Path, script: Path, rows: Rows) -> None:
+def verify_unsloth(folder: Path, script: Path, rows: Mapping[str, Rows]) -> None:
     """The script compiles, and its files have its columns and every row."""
     names: dict[str, Any] = {}
     source = script.read_text(encoding="utf-8")
@@ -151,8 +172,16 @@ def _yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def _jsonl(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+def _holds(path: Path, made: Iterable[Row], count: int, reads: Callable[[Any], bool]) -> bool:
+    """Whether a file has so many of the rows made, in their order, and the tool reads each as it is."""
+    left = iter(made)
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            row = json.loads(line)
+            if row not in left or not reads(row):  # looking for it leaves the rows after it
+                return False
+            count -= 1
+    return count == 0
 
 
 def _same(file: Path, split: str, *, same: bool) -> None:

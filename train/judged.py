@@ -5,31 +5,29 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from storage.adjudication_records import Adjudication
 from storage.adjudications import standing
-from storage.pairs import consensus_by_pair
-from storage.prompts import prompts_by_id
+from storage.prompts import portions
 from storage.records import (
     IMPORTED_ROUND,
     Consensus,
     Pair,
-    Prompt,
     Purpose,
-    Response,
     Split,
     Verdict,
 )
-from storage.responses import responses_by_id
 from storage.store import Store
-from storage.tallies import Remark, model_votes, remarks_of_people
-from train.rows import TURNS, Row, answer
+from storage.tallies import Remark, remarks_of_people
+from train.export_known import Known
+from train.rows import TURNS, Part, Row, Texts, answer, texts_by_id
 from train.triplets import standing_of
 
+PORTION = 8192  # pairs whose texts, without tokens, are in memory at once
 JUDGED_SCHEMA = pa.schema(
     [
         ("prompt", TURNS),
@@ -83,38 +81,44 @@ class Judged:
     remarks: Sequence[Remark]
 
 
-def judged_rows(store: Store, pairs: Sequence[Pair]) -> dict[str, list[Row]]:
-    """Rows by split of the training and evaluation pairs that anybody judged, skips included."""
-    consensus, models, decisions = consensus_by_pair(store), model_votes(store), standing(store)
+def judged_parts(store: Store, known: Known) -> dict[str, Part]:
+    """By split the training and evaluation pairs that anybody judged, skips included."""
+    decisions = standing(store)
     remarks: dict[str, list[Remark]] = defaultdict(list)
     for remark in remarks_of_people(store):
         remarks[remark.pair_id].append(remark)
-    found = [
-        Judged(
-            pair=pair,
-            consensus=consensus.get(pair.id),
-            models=models.get(pair.id, {}),
-            adjudication=decisions.get(pair.id),
-            remarks=remarks.get(pair.id, ()),
-        )
-        for pair in pairs
-        if pair.purpose in (Purpose.TRAIN, Purpose.EVALUATION)
-        and (pair.id in consensus or pair.id in models)
-    ]
-    prompts = prompts_by_id(store, [one.pair.prompt_id for one in found])
-    answers = [i for one in found for i in (one.pair.first, one.pair.second)]
-    texts = responses_by_id(store, answers, tokens=False)
-    rows: dict[str, list[Row]] = {split.value: [] for split in Split}
-    for one in found:
-        prompt = prompts[one.pair.prompt_id]
-        row = judged_row(one, prompt, texts[one.pair.first], texts[one.pair.second])
-        rows[prompt.split.value].append(row)
-    return {split: made for split, made in rows.items() if made}
+    found: dict[str, list[Judged]] = {split.value: [] for split in Split}
+    for pair in known.pairs:
+        judged = pair.id in known.consensus or pair.id in known.models
+        if judged and pair.purpose in (Purpose.TRAIN, Purpose.EVALUATION):
+            found[known.splits[pair.prompt_id]].append(
+                Judged(
+                    pair=pair,
+                    consensus=known.consensus.get(pair.id),
+                    models=known.models.get(pair.id, {}),
+                    adjudication=decisions.get(pair.id),
+                    remarks=remarks.get(pair.id, ()),
+                )
+            )
+    return {
+        split: Part(rows=len(some), portions=_made(store, some))
+        for split, some in found.items()
+        if some
+    }
 
 
-def judged_row(one: Judged, prompt: Prompt, first: Response, second: Response) -> Row:
+def _made(store: Store, judged: Sequence[Judged]) -> Iterator[list[Row]]:
+    for some in portions(judged, PORTION):
+        answers = [i for one in some for i in (one.pair.first, one.pair.second)]
+        texts = texts_by_id(store, [one.pair.prompt_id for one in some], answers, tokens=False)
+        yield [judged_row(one, texts) for one in some]
+
+
+def judged_row(one: Judged, texts: Texts) -> Row:
     """One row, flat and without missing values: where there is none, text is empty."""
     pair, found = one.pair, one.consensus
+    prompt = texts.prompts[pair.prompt_id]
+    first, second = texts.responses[pair.first], texts.responses[pair.second]
     known = standing_of(pair, found, one.models)
     by_people = known is None or known.by_people
     flags = Counter(flag for remark in one.remarks for flag in remark.flags)

@@ -13,7 +13,7 @@ from storage.errors import NotReadyError
 from storage.judgments import votes
 from storage.pairs import consensus_by_pair, pairs, pairs_of_round
 from storage.policies import newest_policy
-from storage.prompts import prompts
+from storage.prompts import prompts, split_by_prompt
 from storage.records import Pair, Policy, Purpose, Split, content_id
 from storage.store import Store
 from storage.tallies import model_votes, remarks_of_people
@@ -103,7 +103,7 @@ def plan_training(
     built = build_triplets(
         formed,
         consensus_by_pair(store),
-        {p.id: p for p in prompts(store)},
+        split_by_prompt(store),
         run_id=run_id,
         now=now,
         models=model_votes(store),

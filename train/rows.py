@@ -4,18 +4,23 @@
  "chosen": [{"role": "assistant", "content": "..."}], "rejected": [...], "pair_id": "c1:..."}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 
-from storage.prompts import prompts_by_id
+from storage.prompts import portions, prompts_by_id
 from storage.records import IMPORTED_ROUND, Prompt, Response, Triplet
 from storage.responses import responses_by_id
 from storage.store import Store
 from train.triplets import Unpaired
 
+T = TypeVar("T")
 Row = dict[str, object]
+
+PORTION = 2048  # pairs whose texts and tokens an export holds at once
+
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 IDS = pa.list_(pa.int32())
 SCHEMA = pa.schema(
@@ -57,20 +62,38 @@ class Texts:
     responses: Mapping[str, Response]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of one split, made when they are asked for, a portion at a time, and only once."""
+
+    rows: int
+    portions: Iterator[list[Row]]
+
+
+def in_portions(items: Sequence[T], *, each: int = 1) -> Iterator[Sequence[T]]:
+    """The same items, as many at a time as an export holds. each: how many pairs an item has."""
+    return portions(items, max(1, PORTION // each))
+
+
+def texts_by_id(
+    store: Store, prompts: Iterable[str], responses: Iterable[str], *, tokens: bool = True
+) -> Texts:
+    """Fetch these prompts and responses. tokens: with the ids of their tokens."""
+    with store.connected():
+        return Texts(
+            prompts=prompts_by_id(store, list(prompts)),
+            responses=responses_by_id(store, list(responses), tokens=tokens),
+        )
+
+
 def texts_of(store: Store, triplets: Sequence[Triplet], unpaired: Sequence[Unpaired] = ()) -> Texts:
     """Fetch prompts and responses of the triplets, and of answers alike."""
-    answers = [r for t in triplets for r in (t.chosen, t.rejected)]
-    return Texts(
-        prompts=prompts_by_id(
-            store, [*(t.prompt_id for t in triplets), *(u.prompt_id for u in unpaired)]
-        ),
-        responses=responses_by_id(store, [*answers, *(r for u in unpaired for r in u.answers)]),
+    paired = [r for t in triplets for r in (t.chosen, t.rejected)]
+    return texts_by_id(
+        store,
+        [*(t.prompt_id for t in triplets), *(u.prompt_id for u in unpaired)],
+        [*paired, *(r for u in unpaired for r in u.answers)],
     )
-
-
-def identical(triplet: Triplet, texts: Texts) -> bool:
-    """Whether chosen and rejected say the same: votes there are, but nothing to learn."""
-    return texts.responses[triplet.chosen].text == texts.responses[triplet.rejected].text
 
 
 def training_row(triplet: Triplet, texts: Texts) -> Row:

@@ -21,7 +21,6 @@ from storage.records import (
     IMPORTED_VOTES,
     Consensus,
     Pair,
-    Prompt,
     Purpose,
     Split,
     Tier,
@@ -96,7 +95,7 @@ class Standing:
 def build_triplets(
     pairs: Sequence[Pair],
     consensus: Mapping[str, Consensus],
-    prompts: Mapping[str, Prompt],
+    splits: Mapping[str, Split],
     *,
     run_id: str,
     now: datetime,
@@ -105,7 +104,7 @@ def build_triplets(
     alike: Mapping[Drop, bool] = MappingProxyType({}),
     soft_ties: bool = False,
 ) -> Built:
-    """Triplets in the order of the pairs; a triplet's split is its prompt's.
+    """Triplets in the order of the pairs; a triplet's split is its prompt's (splits, by prompt).
 
     soft_ties: keep ties of training prompts as even triplets; held-out ones show nothing of a policy.
     alike: of ties and both-bad pairs those to keep, and whether their answers are desirable.
@@ -116,7 +115,7 @@ def build_triplets(
     unpaired: list[Unpaired] = []
     even: list[Triplet] = []
     for pair in pairs:
-        split = prompts[pair.prompt_id].split
+        split = splits[pair.prompt_id]
         found = standing_of(pair, consensus.get(pair.id), (models or {}).get(pair.id, {}))
         made = _triplet(pair, found, split, judge_votes=judge_votes, run_id=run_id, now=now)
         if made is Drop.TIE and found is not None and soft_ties and split is Split.TRAIN:

@@ -166,6 +166,42 @@ select
 from judgments
 order by created_at, id;
 
+-- name: judgments_in_order
+-- The judgments that count now, oldest first: whose each is, its prompt's split, and on which side the
+-- pair's first answer stood.
+select
+    j.id,
+    j.labeler,
+    q.split,
+    s.first_side
+from judgments as j
+inner join pairs as p on p.id = j.pair_id
+inner join prompts as q on q.id = p.prompt_id
+left join presentations as s on s.id = j.presentation_id
+order by j.created_at, j.id;
+
+-- name: judgments_by_ids
+-- The judgments with these ids: the view's columns, from its rows, which are narrowed first.
+select
+    id,
+    pair_id,
+    labeler,
+    presentation_id,
+    revision,
+    verdict,
+    strength,
+    withdrawn,
+    criteria,
+    rationale,
+    edited_text,
+    flags,
+    coalesce(guideline, '') as guideline,
+    seconds,
+    created_at
+from judgment_rows
+where id in (select unnest($ids))
+qualify row_number() over (partition by id order by created_at) = 1;
+
 -- name: votes_by_pair
 -- One row per counting vote, for the agreement statistics, in no order: these make one of numbers.
 select

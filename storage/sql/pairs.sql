@@ -58,3 +58,19 @@ from pairs
 where round = $round
     and purpose = $purpose
 order by created_at, id;
+
+-- name: pairs_of_identical_answers
+-- The pairs whose two answers have one text. Of each text only its hash is kept, however long it is.
+with marks as materialized (
+    select
+        id,
+        any_value(unhex(sha256(text))) as mark
+    from response_rows
+    group by id
+)
+
+select distinct p.id
+from pair_rows as p
+inner join marks as f on f.id = p."first"
+inner join marks as s on s.id = p."second"
+where f.mark = s.mark;

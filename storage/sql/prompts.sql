@@ -15,6 +15,13 @@ order by created_at, id;
 select distinct id
 from prompt_rows;
 
+-- name: prompt_splits
+-- The split of every prompt.
+select
+    id,
+    split
+from prompts;
+
 -- name: prompt_ids_of_splits
 -- The prompts of these splits, oldest first.
 select id

@@ -58,7 +58,7 @@ def build(cases, votes) -> Built:
     """Triplets of cases with these votes; no votes at all where a case has None."""
     pairs = [pair for _, pair in cases]
     found = {p.id: judged(p, v) for p, v in zip(pairs, votes, strict=True) if v is not None}
-    return build_triplets(pairs, found, {p.id: p for p, _ in cases}, run_id="run", now=NOW)
+    return build_triplets(pairs, found, {p.id: p.split for p, _ in cases}, run_id="run", now=NOW)
 
 
 some_cases = st.lists(
@@ -162,7 +162,9 @@ def test_the_weight_is_how_much_of_a_sure_labels_gradient_is_left():
 
 def one(found: Consensus | None, pair: Pair, prompt, **options) -> Built:
     known = {pair.id: found} if found else {}
-    return build_triplets([pair], known, {prompt.id: prompt}, run_id="run", now=NOW, **options)
+    return build_triplets(
+        [pair], known, {prompt.id: prompt.split}, run_id="run", now=NOW, **options
+    )
 
 
 def test_every_tier_says_how_the_preference_was_come_by():
