@@ -37,7 +37,11 @@ def write_report(file: Path, text: str) -> None:
                 partial.write(text)
                 partial.flush()
                 os.fsync(partial.fileno())
-                Path(partial.name).chmod(0o644)
+                mask = os.umask(
+                    0o077
+                )  # a temporary file is its owner's alone; this one is for keeps
+                os.umask(mask)
+                Path(partial.name).chmod(0o666 & ~mask)
                 Path(partial.name).replace(file)
             except BaseException:
                 Path(partial.name).unlink(missing_ok=True)
