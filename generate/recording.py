@@ -73,11 +73,11 @@ class Recorder:
     def add(self, response: Response) -> None:
         """Take a finished answer; raises what went wrong with an earlier one's append."""
         self._finished.append(response)
-        many = len(self._finished) >= MOST_WAITING
-        if time.monotonic() < self._next and not many:
+        full = len(self._finished) >= MOST_WAITING
+        if time.monotonic() < self._next and not full:
             return
         if self._appending is not None:
-            if not self._appending.done() and not many:
+            if not self._appending.done() and not full:
                 return
             self._appending.result()
         self._appending = self._thread.submit(self._append, RunStatus.RUNNING)

@@ -43,8 +43,12 @@ def split_by_prompt(store: Store) -> dict[str, Split]:
     return {prompt_id: splits[split] for prompt_id, split in zip(*columns, strict=True)}
 
 
-def portions(items: Sequence[T], size: int = PORTION) -> Iterator[Sequence[T]]:
-    """The same items, such as ids, as many at a time as their prompts and answers may take memory."""
+def portions(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
+    """The same items, such as ids, as many at a time as their prompts and answers may take memory.
+
+    size: PORTION unless it is given.
+    """
+    size = size or PORTION
     for start in range(0, len(items), size):
         yield items[start : start + size]
 

@@ -199,7 +199,7 @@ def test_prompts_longer_than_the_context_are_left_out_and_named_or_refused(
         chosen = stage.prompts_to_answer(store)
         engine = partial(Scripted, micro_model)
 
-        with pytest.raises(ModelError, match=r"1 prompt\(s\) are longer than the 448 tokens"):
+        with pytest.raises(ModelError, match="1 prompt is longer than the 448 tokens"):
             sample_missing(
                 store, tmp_path, config, chosen, [policy], open_engine=engine, strict=True
             )
@@ -357,7 +357,7 @@ def test_a_prompt_the_template_refuses_is_left_out_and_named(tmp_path, micro_mod
 
         assert result.left_out == {"refused_by_template": 1}
         assert "no such words: 'Refused words'" in caplog.text
-        with pytest.raises(ModelError, match=r"refuses 1 prompt\(s\)"):
+        with pytest.raises(ModelError, match=r"refuses 1 prompt:"):
             sample_with(engine, store, tmp_path, config, strict=True)
 
 
