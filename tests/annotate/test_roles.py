@@ -205,7 +205,8 @@ def test_a_route_that_declares_nothing_is_for_admins(live):
     router.get("/api/forgotten")(lambda: {"secret": 1})
     app.include_router(router)
     app.mount("/elsewhere", FastAPI())
-    app.add_middleware(Gate, sessions=Sessions(live.server.store, hours=1))
+    sessions = Sessions(live.server.store, hours=1)
+    app.add_middleware(Gate, sessions=sessions, is_https=lambda _: False)
     with listening(app) as address:
         for path in ("/api/forgotten", "/elsewhere/docs", "/docs", "/openapi.json"):
             for who in WHO:
