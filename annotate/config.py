@@ -95,9 +95,8 @@ class AnnotateConfig(Distribution):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
-    seed: int = (
-        0  # sides, gold and hidden repeats follow from it; a server draws one if none is named
-    )
+    # Sides, gold and hidden repeats follow from it; a server draws one where none is named.
+    seed: int = 0
     lease_seconds: Annotated[float, Field(gt=0)] = 900.0  # at most; less for quick labelers
     session_hours: Annotated[float, Field(gt=0)] = 12.0
     guidelines: str = "guidelines.md"  # file in the workspace that the first version comes from
