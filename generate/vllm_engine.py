@@ -6,6 +6,7 @@ The only file that imports vllm.
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import active_children
@@ -112,17 +113,23 @@ class VllmSampler:
                         assert adapter in (None, *self._adapters), "open the engine with it"
                     prompt = tokens_input(list(request.prompt_ids))
                     params = _params(request.sampling)
-                    engine.add_request(request.key, prompt, params, lora_request=loras[adapter])
+                    with _saying_why_it_stopped():
+                        engine.add_request(request.key, prompt, params, lora_request=loras[adapter])
                     flying[request.key] = request
                 if not flying:
                     return
-                for output in _step(engine):
+                with _saying_why_it_stopped():
+                    outputs = engine.step()
+                for output in outputs:
                     if output.finished:
                         yield self._sample(flying.pop(output.request_id), output)
         finally:
             # Left in the engine, abandoned requests would run on beside the next call's.
             if flying:
-                engine.abort_request(sorted(flying))
+                with suppress(
+                    Exception
+                ):  # of an engine that is gone, vLLM may have closed the socket
+                    engine.abort_request(sorted(flying))
 
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
@@ -233,14 +240,17 @@ def _say_when_dead(core: Any) -> None:
     Thread(target=watch, daemon=True, name="watching the engine").start()
 
 
-def _step(engine: Any) -> list[Any]:
+@contextmanager
+def _saying_why_it_stopped() -> Iterator[None]:
+    """Raises ModelError for whatever the engine raises."""
     try:
-        return list(engine.step())
+        yield
     except Exception as error:
         from vllm.v1.engine.exceptions import EngineDeadError
+        from zmq import ZMQError
 
         reason = f"{type(error).__name__}: {first_line(error)}"
-        if isinstance(error, EngineDeadError):
+        if isinstance(error, EngineDeadError | ZMQError):  # vLLM closes its sockets as it finds out
             reason = "its process was killed, or failed for the reason shown above."
         raise ModelError(
             f"The vLLM engine stopped: {reason} Finished answers are stored; run this again to go "
