@@ -33,7 +33,8 @@ def hash_password(password: str) -> str:
     """Scrypt hash as `scrypt$N$r$p$salt$key`, both base64."""
     if len(password) < _MIN_PASSWORD_CHARS:
         raise InputError(
-            f"The password has {many(len(password), 'character')}; it needs {_MIN_PASSWORD_CHARS} or more."
+            f"The password has {many(len(password), 'character')}; "
+            f"it needs {_MIN_PASSWORD_CHARS} or more."
         )
     salt = secrets.token_bytes(16)
     key = hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, maxmem=2**26)

@@ -159,9 +159,15 @@ def next_step(*, prompts: int, rounds: Sequence[RoundSummary], known: Sequence[P
         case Phase.GENERATE:
             return f"Generate answers of the round {newest} policy."
         case Phase.COMPARE:
-            return f"Label: {many(wanted, 'comparison of policies still wants', 'comparisons of policies still want')} votes."
+            comparisons = many(
+                wanted,
+                "comparison of policies still wants",
+                "comparisons of policies still want",
+            )
+            return f"Label: {comparisons} votes."
         case Phase.LABEL:
-            return f"Label round {newest}: {many(wanted, 'pair still wants', 'pairs still want')} votes."
+            pairs = many(wanted, "pair still wants", "pairs still want")
+            return f"Label round {newest}: {pairs} votes."
         case Phase.TRAIN:
             return f"Round {newest} is labeled. Train the next policy."
         case Phase.NO_PREFERENCE:

@@ -162,10 +162,7 @@ class Webhooks:
                 "POST", delivery.url, content=delivery.body, headers=headers
             ) as answer:
                 status = answer.status_code  # the body is not even read
-        except (
-            httpx.HTTPError,
-            UnicodeError,
-        ) as error:  # the latter: no name that could be looked up
+        except (httpx.HTTPError, UnicodeError) as error:  # UnicodeError: no name to look up
             return type(error).__name__
         return "" if 200 <= status < 300 else f"status {status}"
 

@@ -51,7 +51,8 @@ def fitting(
     if long:
         message = (
             f"{many(len(long), 'prompt is', 'prompts are')} longer than the {room} tokens "
-            f"that the model's context of {engine.context_tokens} leaves beside generate.max_tokens = {config.max_tokens}:"
+            f"that the model's context of {engine.context_tokens} leaves beside "
+            f"generate.max_tokens = {config.max_tokens}:"
         )
         advice = "Lower generate.max_tokens, or remove these prompts"
         _leave_out(message, [*long.values()], advice, strict=strict)
