@@ -126,9 +126,7 @@ class VllmSampler:
         finally:
             # Left in the engine, abandoned requests would run on beside the next call's.
             if flying:
-                with suppress(
-                    Exception
-                ):  # of an engine that is gone, vLLM may have closed the socket
+                with suppress(Exception):  # of a dead engine, vLLM may have closed the socket
                     engine.abort_request(sorted(flying))
 
     def close(self) -> None:
@@ -222,9 +220,10 @@ def _while_engines_live(start: Callable[[], None]) -> None:
 
 
 def _say_when_dead(core: Any) -> None:
-    """Where the engine is a process of its own, its death raises an error.
+    """Where the engine is a process of its own, its death raises an error, at every call.
 
-    vLLM 0.32 goes on waiting for the output of an engine that was killed (SyncMPClient.get_output).
+    vLLM 0.32 goes on waiting for the output of an engine that was killed (SyncMPClient.get_output),
+    and until its own watch has noticed, it takes further requests and waits for those.
     """
     from vllm.v1.engine.core_client import SyncMPClient
     from vllm.v1.engine.exceptions import EngineDeadError
@@ -235,6 +234,9 @@ def _say_when_dead(core: Any) -> None:
 
     def watch() -> None:
         wait(ends)
+        core.resources.engine_dead = (
+            True  # before the word of it: no call may be waiting after that
+        )
         core.outputs_queue.put(EngineDeadError())
 
     Thread(target=watch, daemon=True, name="watching the engine").start()

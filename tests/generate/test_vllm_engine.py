@@ -87,21 +87,28 @@ def engine_process() -> psutil.Process:
     return core
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("in_a_process")
-def test_an_engine_process_that_was_killed_is_said(micro_model, monkeypatch):
-    """vLLM itself would wait for ever."""
+def closed(_engine, _keys):
     import zmq
 
+    raise zmq.ZMQError(zmq.ENOTSOCK)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_a_process")
+@pytest.mark.parametrize("own_watch", ["quick", "late"])
+def test_an_engine_process_that_was_killed_is_said(micro_model, monkeypatch, own_watch):
+    """vLLM itself would wait for ever. Its watch closes the socket; ours may be before it or after."""
+    from vllm.v1.engine.core_client import MPClient
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    if own_watch == "quick":
+        monkeypatch.setattr(LLMEngine, "abort_request", closed)
+    else:
+        monkeypatch.setattr(MPClient, "start_engine_core_monitor", lambda _client: None)
     engine = open_sampler(config_of(micro_model, cache_tokens=100_000), adapters=[])
     core = engine_process()
     samples = engine.sample(requests_of(micro_model, 600))
     assert next(samples).token_ids
-
-    def closed(_keys):
-        raise zmq.ZMQError(zmq.ENOTSOCK)  # vLLM's own watch may be that quick
-
-    monkeypatch.setattr(engine._llm.llm_engine, "abort_request", closed)
     core.kill()
 
     for asked in (samples, engine.sample(requests_of(micro_model, 4))):
