@@ -10,12 +10,14 @@ from annotate.charts import interval_bars, line_chart
 from annotate.charts_intervals import Bar
 from annotate.forecast import Forecast
 from annotate.overview import Overview, kept_overview
+from annotate.queue_counts import PLACES
 from annotate.stats.estimate import Estimate
 from storage.intervals import wilson
 from storage.records import LabelerKind
 from storage.summaries import RoundSummary
 from storage.words import many
 
+PATIENCE_SECONDS = 1.0  # then what is known at once is shown
 _SHOWN = 15  # people in the agreement chart
 _ALWAYS = 8  # columns of the rounds table shown even while they are empty
 
@@ -27,14 +29,23 @@ def build_progress_tab(admin: AdminContext, blocks: Any) -> None:
 
     def show(request: gr.Request) -> str:
         admin.admin(request)
-        return progress_html(kept_overview(admin.store, admin.now), admin.desk.queue_states())
+        overview = kept_overview(admin.store, admin.now, patience=PATIENCE_SECONDS)
+        return progress_html(overview, admin.desk.queue_states())
 
     blocks.load(show, None, [seen], **QUIET)
     gr.Timer(10.0).tick(show, None, [seen], **QUIET)
 
 
-def progress_html(seen: Overview, states: dict[str, int]) -> str:
-    """The whole tab."""
+def progress_html(seen: Overview | None, states: dict[str, int]) -> str:
+    """The whole tab; without an overview what the desk knows by itself."""
+    if seen is None:
+        return section(
+            '<p class="next" role="status">Working the other figures out of all votes. This page '
+            "shows them as soon as they are there.</p>",
+            tiles(
+                [_votes_tile(states, note="of people"), _pairs_tile(states), _saved_tile(states)]
+            ),
+        )
     report = seen.agreement
     parts = [
         _estimate_tile(
@@ -46,9 +57,8 @@ def progress_html(seen: Overview, states: dict[str, int]) -> str:
             "only votes that prefer a side; never compare it with the share that counts ties",
         ),
         _estimate_tile("Krippendorff's alpha", report.alpha_nominal, "0 is chance, 1 is perfect"),
-        tile(
-            "Votes",
-            f"{states['votes']:,}",
+        _votes_tile(
+            states,
             note=f"of people; {report.judgments:,} tell agreement, on {many(report.pairs, 'pair')}",
         ),
         _saved_tile(states),
@@ -175,6 +185,17 @@ def _estimate_tile(title: str, estimate: Estimate, note: str) -> Raw:
         return tile(title, "not enough data", note=few, soft=True)
     interval = f"{estimate.low:.2f} to {estimate.high:.2f}"
     return tile(title, f"{estimate.value:.2f}", small=interval, note=note)
+
+
+def _votes_tile(states: dict[str, int], *, note: str) -> Raw:
+    return tile("Votes", f"{states['votes']:,}", note=note)
+
+
+def _pairs_tile(states: dict[str, int]) -> Raw:
+    pairs = sum(states[place] for place in PLACES)
+    return tile(
+        "Pairs settled", f"{states['settled']:,}", note=f"of {many(pairs, 'pair')} to label"
+    )
 
 
 def _saved_tile(states: dict[str, int]) -> Raw:

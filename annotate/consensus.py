@@ -33,6 +33,7 @@ from storage.records import (
 )
 from storage.store import Store, utc_now
 from storage.tallies import tallies, votes_of_people
+from storage.words import many
 
 POSTERIOR = "posterior"  # the method of majority with stop_at
 SETTLED = (Purpose.TRAIN, Purpose.EVALUATION)  # gold pairs and repeats are not decided by votes
@@ -207,12 +208,15 @@ def outcome_of(
 def _by_majority(votes: Sequence[Verdict], planned: int, wanted: int) -> tuple[Verdict | None, str]:
     verdict = majority(votes)
     if len(votes) < planned:
-        return None, f"{len(votes)} of {planned} votes"
+        return None, f"{len(votes)} of {many(planned, 'vote')}"
     if verdict is not None:
-        return verdict, f"{votes.count(verdict)} of {len(votes)} votes agree"
+        return (
+            verdict,
+            f"{votes.count(verdict)} of {many(len(votes), 'vote agrees', 'votes agree')}",
+        )
     if len(votes) < wanted:
         return None, f"the first {len(votes)} votes differ, one more is wanted"
-    return None, f"no majority among {len(votes)} votes"
+    return None, f"no majority among {many(len(votes), 'vote')}"
 
 
 def _by_posterior(
@@ -220,7 +224,7 @@ def _by_posterior(
 ) -> tuple[Verdict | None, str]:
     shares = posterior(votes, accuracy=config.vote_accuracy)
     verdict = max(shares, key=lambda v: shares[v])
-    sure = f"posterior {shares[verdict]:.2f} after {len(votes)} votes"
+    sure = f"posterior {shares[verdict]:.2f} after {many(len(votes), 'vote')}"
     if len(votes) < wanted:
         return None, f"{sure}, {config.stop_at:g} is wanted"
     if config.stop_at is not None and shares[verdict] >= config.stop_at:
@@ -233,14 +237,14 @@ def _by_model(
 ) -> tuple[Verdict | None, str]:
     n = sum(tally)
     if n < planned:
-        return None, f"{n} of {planned} votes"
+        return None, f"{n} of {many(planned, 'vote')}"
     best = max(range(len(chances)), key=chances.__getitem__)
-    sure = f"posterior {chances[best]:.2f} by Dawid-Skene after {n} votes"
+    sure = f"posterior {chances[best]:.2f} by Dawid-Skene after {many(n, 'vote')}"
     if chances[best] < config.settle_at:
         end = "" if n < wanted else ", and no more votes are asked for"
         return None, f"{sure}, {config.settle_at:g} is wanted{end}"
     if n < wanted:
-        return None, f"{sure}, {wanted} votes are wanted"
+        return None, f"{sure}, {many(wanted, 'vote is wanted', 'votes are wanted')}"
     if not tally[best]:
         return None, f"{sure} of a verdict that nobody gave"
     return VERDICTS[best], sure

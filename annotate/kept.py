@@ -23,9 +23,9 @@ REST = 20  # times what a slow answer took: at most a twentieth of the time goes
 class Kept(Generic[T, C]):
     """The answer about one store; safe to ask from several threads.
 
-    It is the same object until `version`, which is cheap, or the settings change. Who asks waits for
-    the first answer, for one under other settings, and for one that is quick. A slow one is worked
-    out anew in a thread of its own while everybody gets the one before.
+    It is the same object until `version`, which is cheap, or the settings change. Who asks for the
+    `value` waits for the first answer, for one under other settings, and for one that is quick. A
+    slow one is worked out anew in a thread of its own while everybody gets the one before.
     """
 
     def __init__(
@@ -43,8 +43,7 @@ class Kept(Generic[T, C]):
 
     def value(self, store: Store, config: C) -> T:
         """The answer under these settings."""
-        before = self._kept
-        usable = before is not None and before[1] == config
+        before, usable = self._kept, self._usable(config)
         if not self._lock.acquire(blocking=not usable):
             assert before is not None
             return before[2]
@@ -57,13 +56,33 @@ class Kept(Generic[T, C]):
                 if known == version or self._clock() < self._good_until:
                     return answer
                 if self._slow:
-                    Thread(target=self._behind, args=(store, config, version), daemon=True).start()
+                    self._start_behind(store, config)
                     working = True
                     return answer
             return self._anew(store, config, version)
         finally:
             if not working:
                 self._lock.release()
+
+    def soon(self, store: Store, config: C, *, patience: float) -> T | None:
+        """The answer, or None where it would be the first and takes longer than `patience` seconds.
+
+        That one goes on in a thread of its own; a later call has it.
+        """
+        if not self._usable(config):
+            if not self._lock.acquire(timeout=patience):
+                return None
+            if self._usable(config):
+                self._lock.release()
+            else:
+                self._start_behind(store, config)
+                if not self._lock.acquire(timeout=patience):
+                    return None
+                self._lock.release()
+        return self.value(store, config)
+
+    def _usable(self, config: C) -> bool:
+        return self._kept is not None and self._kept[1] == config
 
     def _anew(self, store: Store, config: C, version: tuple[int, ...]) -> T:
         began = self._clock()
@@ -77,11 +96,15 @@ class Kept(Generic[T, C]):
             self._slow = took > SLOW_SECONDS
             self._good_until = ended + REST * took if self._slow else ended
 
-    def _behind(self, store: Store, config: C, version: tuple[int, ...]) -> None:
+    def _start_behind(self, store: Store, config: C) -> None:
+        """Hand the lock over to a thread that works."""
+        Thread(target=self._behind, args=(store, config), daemon=True).start()
+
+    def _behind(self, store: Store, config: C) -> None:
         try:
-            self._anew(store, config, version)
+            self._anew(store, config, self._version(store))
         except StoreError as error:  # closed meanwhile, or away: the next one asks again
-            _log.warning("Figures stay as they were: %s", error)
+            _log.warning("No newer figures: %s", error)
         finally:
             self._lock.release()
 

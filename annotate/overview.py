@@ -121,9 +121,12 @@ def _version(store: Store) -> tuple[int, ...]:
 _kept: PerStore[Kept[Overview, AnnotateConfig]] = PerStore(lambda: Kept(overview, _version))
 
 
-def kept_overview(store: Store, config: AnnotateConfig) -> Overview:
-    """The overview of an open store, shared by all who look at it."""
-    return _kept.of(store).value(store, config)
+def kept_overview(store: Store, config: AnnotateConfig, *, patience: float) -> Overview | None:
+    """The overview of an open store, shared by all who look at it.
+
+    None where it is the first and not there within `patience` seconds; a later call has it.
+    """
+    return _kept.of(store).soon(store, config, patience=patience)
 
 
 def votes_by_hour(growth: Sequence[tuple[datetime, int]]) -> list[tuple[float, int]]:

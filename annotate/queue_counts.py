@@ -8,7 +8,7 @@ from annotate.consensus import majority, votes_wanted
 from storage.records import Pair, Verdict
 
 Counted = tuple[str, int, int, int]  # where a pair stands, its votes, extra ones, votes saved
-_PLACES = ("waiting", "begun", "tie_break", "settled", "no_majority")
+PLACES = ("waiting", "begun", "tie_break", "settled", "no_majority")
 _VOTES = ("votes", "extra_votes", "votes_saved")
 
 
@@ -29,7 +29,7 @@ class Tally:
                     self._counts[name] += sign * n
 
     def counts(self) -> dict[str, int]:
-        return {name: self._counts[name] for name in (*_PLACES, *_VOTES)}
+        return {name: self._counts[name] for name in (*PLACES, *_VOTES)}
 
 
 def counted(

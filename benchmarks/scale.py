@@ -141,22 +141,26 @@ def desk(root: Path) -> list[Row]:
 def pages(root: Path) -> list[Row]:
     """What the admin pages ask; new votes come between first and later looks."""
     from annotate.admin_agreement import _disputed_now  # the tab's own part
-    from annotate.admin_progress import progress_html
+    from annotate.admin_progress import PATIENCE_SECONDS, progress_html
     from annotate.agreement_html import agreement_html
     from annotate.agreement_kept import kept_full_report, kept_report
     from annotate.overview import kept_overview, status_overview
     from annotate.people_html import people_html
     from annotate.people_stats import pace
+    from annotate.queue_counts import PLACES
     from annotate.rounds_html import policies_html
     from storage.queue_pages import gold_rows, queue_page
 
     clock, space = Clock("pages"), open_workspace(root)
     config = space.annotate
     with space.store(hold=True) as store:
-        states = {"votes": 0, "extra_votes": 0, "votes_saved": 0}
+        states = dict.fromkeys((*PLACES, "votes", "extra_votes", "votes_saved"), 0)
         for look in ("first", "later"):
             with clock.once(f"dashboard, {look} look"):
-                progress_html(kept_overview(store, config), states)
+                progress_html(kept_overview(store, config, patience=PATIENCE_SECONDS), states)
+            if look == "first":
+                with clock.once("dashboard, until its figures are there"):
+                    kept_overview(store, config, patience=600)
             with clock.once(f"People tab, {look} look"):
                 _people_tab(store, config, people_html, pace)
             with clock.once(f"Agreement tab, {look} look"):

@@ -91,6 +91,39 @@ def test_nobody_waits_while_a_slow_answer_is_worked_out_anew(store):
         kept.value(store, AnnotateConfig(tie_breaker=False))
 
 
+def test_who_is_in_a_hurry_gets_the_first_answer_once_it_is_there(store):
+    asked, go = [], Event()
+
+    def work(_, config):
+        asked.append(config.tie_breaker)
+        assert go.wait(30)
+        return config.tie_breaker
+
+    kept = Kept(work, lambda _: (1,))
+    assert [kept.soon(store, AnnotateConfig(), patience=0.05) for _ in range(3)] == [None] * 3
+    other = AnnotateConfig(tie_breaker=False)
+    assert kept.soon(store, other, patience=0.05) is None, "one answer is worked out at a time"
+    go.set()
+    wait_for(lambda: kept.soon(store, AnnotateConfig(), patience=0.05) is True)
+    assert kept.soon(store, other, patience=30) is False
+    assert asked == [True, False]
+
+
+def test_who_is_in_a_hurry_hears_why_there_is_no_answer(store):
+    broken = [True]
+
+    def work(_, __):
+        if broken[0]:
+            raise StoreError("The store is away.")
+        return 1
+
+    kept = Kept(work, lambda _: (1,))
+    with pytest.raises(StoreError, match="away"):
+        kept.soon(store, AnnotateConfig(), patience=30)
+    broken[0] = False
+    assert kept.soon(store, AnnotateConfig(), patience=30) == 1
+
+
 def test_an_answer_that_fails_behind_is_asked_for_again_later(store, caplog):
     now, broken = [0.0], [False]
 

@@ -122,6 +122,11 @@ def test_without_a_tie_breaker_differing_votes_stay_unsettled():
     assert found.reason == "no majority among 2 votes"
 
 
+@pytest.mark.parametrize(("verdicts", "reason"), [([], "0 of 1 vote"), ([T], "1 of 1 vote agrees")])
+def test_where_one_vote_is_planned_it_is_told_as_one(verdicts, reason):
+    assert settled(verdicts, AnnotateConfig(votes_per_pair=1)).reason == reason
+
+
 def test_comparisons_of_policies_have_their_own_number_of_votes():
     config = AnnotateConfig(votes_per_pair=3, evaluation_votes=1)
     comparison = pair_of(Purpose.EVALUATION)

@@ -88,6 +88,18 @@ def test_the_admin_numbers(own):
     assert lead.get("/api/agreement").json()["judgments"] == 5
 
 
+def test_until_all_votes_are_read_the_progress_tab_shows_what_is_known(own):
+    from annotate.admin_progress import progress_html
+
+    client = own.client("ann")
+    for card in client.get("/api/pairs", params={"count": 5}).json()["pairs"]:
+        client.post("/api/judgments", json=decision(card))
+    shown = progress_html(None, own.desk.queue_states())
+    assert "shows them as soon as they are there" in shown
+    assert '<p class="big">5' in shown
+    assert "of 12 pairs to label" in shown
+
+
 def test_the_admin_page_shows_hostile_names_as_text(own):
     from annotate.accounts import add_labeler
     from annotate.admin_progress import progress_html
