@@ -19,6 +19,7 @@ from storage.words import many
 
 PATIENCE_SECONDS = 1.0  # then what is known at once is shown
 _SHOWN = 15  # people in the agreement chart
+_LISTED = 30  # people in the table
 _ALWAYS = 8  # columns of the rounds table shown even while they are empty
 
 
@@ -87,8 +88,8 @@ def progress_html(seen: Overview | None, states: dict[str, int]) -> str:
         next_html(seen.next_step),
         tiles(parts),
         f"<h2>Rounds</h2>{rounds_table(seen)}",
-        f"<h2>Labelers</h2>{labelers_table(seen)}",
         f'<div class="charts">{charts}</div>',
+        f"<h2>Labelers</h2>{labelers_table(seen)}",
     )
 
 
@@ -159,7 +160,7 @@ def _state(s: RoundSummary, *, newest: bool) -> Raw:
 
 
 def labelers_table(seen: Overview) -> Raw:
-    """Everybody's work in short; the People tab has the rest."""
+    """The work of who judged most, in short; the People tab has everybody and the rest."""
     rows = [
         [
             row.name if row.active else f"{row.name} (disabled)",
@@ -169,14 +170,19 @@ def labelers_table(seen: Overview) -> Raw:
             f"{row.agreement:.2f} ({row.vote_pairs:,})" if row.agreement is not None else "",
             f"{row.left_share:.0%}" if row.left_share is not None else "",
         ]
-        for row in seen.people
+        for row in seen.people[:_LISTED]
     ]
-    return table(
+    listed = table(
         ["Name", "Role", "Judged", "Median time", "Agreement (vote pairs)", "Left preferred"],
         rows,
         empty="Nobody yet.",
         name="Labelers",
     )
+    more = len(seen.people) - len(rows)
+    if not more:
+        return listed
+    said = f"{many(more, 'more labeler is', 'more labelers are')} in the People tab."
+    return Raw(f'{listed}<p class="soft">{said}</p>')
 
 
 def _estimate_tile(title: str, estimate: Estimate, note: str) -> Raw:

@@ -26,6 +26,21 @@ def message(text: str) -> str:
     return f'<p class="message" role="alert">{html.escape(text)}</p>' if text else ""
 
 
+def refused_page(text: str, *, status: int) -> HTMLResponse:
+    """For somebody who is signed in, where a page is not for them or is not there."""
+    return page(
+        f"""{message(text)}<p><a href="/label/">To the pairs</a></p>
+<form method="post" action="/logout"><button>Sign out</button></form>""",
+        title="not here",
+        status=status,
+    )
+
+
+def wants_page(method: str, accept: str) -> bool:
+    """Whether somebody's browser goes to a page, rather than a script or a program asking."""
+    return method == "GET" and "text/html" in accept
+
+
 def login_page(
     text: str = "", *, single_sign_on: str = "", typed: str = "", status: int = 200
 ) -> HTMLResponse:

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotate import accounts
 from annotate.access import MOUNTS, SIGN_IN, Access, access_of, path_of, route_to
 from annotate.tokens import token_labeler
+from annotate.web_pages import refused_page, wants_page
 from storage.judgments import sign_in_versions
 from storage.records import Labeler
 from storage.store import Store
@@ -260,8 +261,10 @@ def _refuse(
     unknown = None if labeler else (401, SIGN_IN)
     refusal = unknown if access is None else access.refusal(labeler)
     if refusal is not None:
-        if labeler is None and method == "GET" and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/login", status_code=303)
+        if wants_page(method, headers.get("accept", "")):
+            if labeler is None:
+                return RedirectResponse("/login", status_code=303)
+            return refused_page(refusal[1], status=refusal[0])
         return _says(*refusal)
     if _changes(scope):
         most = _MAX_BODY_BYTES if labeler else _MAX_OPEN_BODY_BYTES

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from web import decision, finished
 
 from storage.errors import StoreError
@@ -21,6 +22,20 @@ def test_errors_are_sentences(server):
         assert answer.status_code in (400, 422), body
         assert isinstance(answer.json()["detail"], str)
         assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("/admin/", 403, "This is for admins."), ("/nothing", 404, "There is no such page.")],
+)
+def test_a_browser_is_refused_with_a_page_that_leads_on(server, path, status, said):
+    client = server.client("ann")
+    answer = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert said in answer.text
+    assert 'href="/label/"' in answer.text
+    assert client.get(path).json()["detail"], "a script gets what it can read"
 
 
 def test_a_store_that_does_not_answer_asks_to_try_again(own, monkeypatch):
@@ -98,6 +113,24 @@ def test_until_all_votes_are_read_the_progress_tab_shows_what_is_known(own):
     assert "shows them as soon as they are there" in shown
     assert '<p class="big">5' in shown
     assert "of 12 pairs to label" in shown
+
+
+def test_of_many_people_the_progress_tab_lists_who_judged_most(own):
+    from annotate.accounts import add_labeler
+    from annotate.admin_progress import progress_html
+    from annotate.overview import overview
+
+    client = own.client("ann")
+    for card in client.get("/api/pairs", params={"count": 3}).json()["pairs"]:
+        client.post("/api/judgments", json=decision(card))
+    for i in range(40):
+        add_labeler(own.store, f"aa{i:02}", password=None)
+    seen = overview(own.store, own.config)
+    shown = progress_html(seen, own.desk.queue_states())
+    table = shown.partition("<h2>Labelers</h2>")[2]
+    assert table.index("<td>ann</td>") < table.index("<td>aa00</td>")
+    assert table.count("<tr>") == 31
+    assert f"{len(seen.people) - 30} more labelers are in the People tab." in shown
 
 
 def test_the_admin_page_shows_hostile_names_as_text(own):
