@@ -22,6 +22,7 @@ from annotate.charts_svg import (
 
 _HEIGHT = 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 14, 30
+_LETTER = 7  # as wide as a digit is at most
 
 Points = Sequence[tuple[float, float]]
 
@@ -53,24 +54,25 @@ def line_chart(
         y_low, y_high = y_low - 0.5, y_high + 0.5
     marks = ticks(y_low, y_high)
     y_low, y_high = min(y_low, marks[0]), max(y_high, marks[-1])
+    left = max(_LEFT, 10 + _LETTER * max(len(number(tick)) for tick in marks))
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
         up = (y - y_low) / (y_high - y_low)
         return (
-            _LEFT + across * (WIDTH - _LEFT - _RIGHT),
+            left + across * (WIDTH - left - _RIGHT),
             _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM),
         )
 
     parts = []
     for tick in marks:
         _, y_px = place(x_low, tick)
-        parts.append(level(y_px, _LEFT, WIDTH - _RIGHT))
-        parts.append(words(_LEFT - 8, y_px + 4, number(tick), anchor=Anchor.END))
+        parts.append(level(y_px, left, WIDTH - _RIGHT))
+        parts.append(words(left - 8, y_px + 4, number(tick), anchor=Anchor.END))
     base = _HEIGHT - _BOTTOM + 20
     begin, end = ends or (number(x_low), f"{x_label} {number(x_high)}")
     if x_high > x_low:
-        parts.append(words(_LEFT, base, begin))
+        parts.append(words(left, base, begin))
     parts.append(words(WIDTH - _RIGHT, base, end, anchor=Anchor.END))
     legend = []
     for i, (name, points) in enumerate(drawn.items()):

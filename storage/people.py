@@ -95,8 +95,9 @@ def votes_since(times: pa.Table, *, since: datetime) -> tuple[int, datetime | No
 
 
 def votes_growth(times: pa.Table, *, points: int = 200) -> list[tuple[datetime, int]]:
-    """When people's votes had grown to how many, at about so many points, the last included."""
-    total = times.num_rows
+    """When votes asked for had grown to how many, at about so many points, the last included."""
+    asked = times.filter(times["asked"])["created_at"]
+    total = len(asked)
     places = sorted({*range(0, total, max(1, total // points)), *range(total)[-1:]})
-    reached = times["created_at"].take(pa.array(places, type=pa.int64())).to_pylist()
+    reached = asked.take(pa.array(places, type=pa.int64())).to_pylist()
     return [(at, place + 1) for at, place in zip(reached, places, strict=True)]

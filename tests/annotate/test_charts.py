@@ -8,7 +8,7 @@ import pytest
 from annotate.charts import interval_bars, line_chart
 from annotate.charts_intervals import Axis, Bar, Moment, forest, line_with_band
 from annotate.charts_matrix import heat_map
-from annotate.charts_svg import short, ticks
+from annotate.charts_svg import WIDTH, short, ticks
 
 HOSTILE = "</svg><script>alert(1)</script>&\"'"
 NAMES = [
@@ -30,6 +30,16 @@ def texts(figure: str) -> list[str]:
 
 def square(n: int) -> list[list[float | None]]:
     return [[None if i == j else 0.5 + 0.4 * (i + j) / (2 * n) for j in range(n)] for i in range(n)]
+
+
+@pytest.mark.parametrize("highest", [5, 1_000_000, 9_000_000, 0.000123])
+def test_the_numbers_of_the_axis_have_room(highest):
+    drawn = parsed(line_chart({"votes": [(0, 0), (1, highest)]}, title="t", from_zero=True))
+    ends = [t for t in drawn.iter("text") if t.get("text-anchor") == "end" and t.text]
+    axis = [t for t in ends if float(t.get("x")) < WIDTH / 2]
+    assert axis
+    for label in axis:
+        assert float(label.get("x")) - 6.7 * len(label.text) >= 0, label.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Votes still wanted, and when they will be in."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from annotate.config import AnnotateConfig
 from annotate.consensus import settle
 from annotate.forecast import forecast, wanted_under
 from storage.people import vote_times, votes_growth
-from storage.records import Verdict
+from storage.records import Purpose, Verdict
 from storage.store import utc_now
 
 FIRST, SECOND = Verdict.FIRST, Verdict.SECOND
@@ -55,6 +56,9 @@ def test_the_growth_of_votes_ends_with_the_last_one(store, points, reached):
     pairs = fill_store(store, pairs=5).pairs
     store.append([make_judgment(pair, "ann", FIRST, minute=m) for m, pair in enumerate(pairs)])
     store.append([make_judgment(pairs[0], "bob", Verdict.SKIP, minute=9)])
+    gold = replace(pairs[0], id="gold", purpose=Purpose.GOLD)
+    store.append([gold])
+    store.append([make_judgment(gold, "bob", FIRST, minute=10)])
     growth = votes_growth(vote_times(store), points=points)
     assert [votes for _, votes in growth] == reached
     assert growth[-1][0] - growth[0][0] == timedelta(minutes=4)
