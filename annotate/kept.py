@@ -43,7 +43,8 @@ class Kept(Generic[T, C]):
 
     def value(self, store: Store, config: C) -> T:
         """The answer under these settings."""
-        before, usable = self._kept, self._usable(config)
+        before = self._kept
+        usable = before is not None and before[1] == config
         if not self._lock.acquire(blocking=not usable):
             assert before is not None
             return before[2]
