@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +34,7 @@ from storage.processes import process_alive
 from storage.words import many
 
 HOST = "127.0.0.1"
+ANSWER_SECONDS = 30
 _EXTENSIONS = ("httpfs", "quack")  # quack sends its requests through httpfs
 
 
@@ -172,6 +174,12 @@ def attach(database: Path) -> QuackConnection | None:
     address = _read(file)
     if address is None:
         return None
+    if not _answers(address):
+        raise StoreError(
+            f"The labeling server that holds {database} (process {address.pid}) has not answered "
+            f"for {ANSWER_SECONDS} seconds. Wait if the machine is very busy; if the server hangs, "
+            f"end it (`kill {address.pid}`). Then run this again."
+        )
     try:
         _run(address, "select 1")
     except duckdb.Error as error:
@@ -184,6 +192,21 @@ def attach(database: Path) -> QuackConnection | None:
             f"annotate` runs here, remove {file}; otherwise restart it. Then run this again."
         ) from error
     return QuackConnection(database, address)
+
+
+def _answers(address: _Address) -> bool:
+    """Whether its server answers at all: Quack itself would wait for a hung one for ever."""
+    connection = HTTPConnection(address.host, address.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse()
+    except TimeoutError:
+        return False
+    except (OSError, HTTPException):
+        return True  # nobody is there, or somebody else: Quack's own call says which
+    finally:
+        connection.close()
+    return True
 
 
 def _quoted(name: str) -> str:
@@ -204,10 +227,11 @@ def _client() -> duckdb.DuckDBPyConnection:
     """An empty database in memory that speaks Quack. Loading takes 0.3 s, hence only one."""
     connection = duckdb.connect(":memory:")
     load_extensions(connection, *_EXTENSIONS)
+    # Globally: cursors, which do the work, don't have the settings of their connection.
     # Both keep an HTTP_PROXY of the environment from seeing the token; curl would obey it.
-    connection.execute("set httpfs_client_implementation = 'httplib'")
-    connection.execute("set http_proxy = ''")
-    connection.execute("set http_retries = 0")  # an append must not be sent twice
+    connection.execute("set global httpfs_client_implementation = 'httplib'")
+    connection.execute("set global http_proxy = ''")
+    connection.execute("set global http_retries = 0")  # an append must not be sent twice
     return connection
 
 

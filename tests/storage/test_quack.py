@@ -240,6 +240,24 @@ def test_an_error_in_the_sql_says_so_and_the_connection_goes_on(remote):
     assert remote.query("select 1 as one", {}).to_pylist() == [{"one": 1}]
 
 
+def test_a_server_that_hangs_is_told_and_one_that_goes_on_is_used(shared, monkeypatch):
+    monkeypatch.setattr(quack, "ANSWER_SECONDS", 1)
+    os.kill(shared.process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreError, match=rf"has not answered.*kill {shared.process.pid}`"):
+            quack.attach(shared.database)
+    finally:
+        os.kill(shared.process.pid, signal.SIGCONT)
+    assert quack.attach(shared.database) is not None
+
+
+def test_the_cursors_that_call_send_nothing_twice_and_use_no_proxy():
+    with quack._client().cursor() as cursor:
+        found = dict(cursor.execute("select name, value from duckdb_settings()").fetchall())
+    wanted = {"http_retries": "0", "http_proxy": "", "httpfs_client_implementation": "httplib"}
+    assert {name: found[name] for name in wanted} == wanted
+
+
 def test_a_proxy_in_the_environment_sees_nothing(shared):
     """The token must not travel to the HTTP_PROXY of a company network."""
     code = "import sys; from pathlib import Path; from storage import quack\n"
