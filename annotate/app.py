@@ -38,7 +38,7 @@ from annotate.web_health import health_router, metrics_router, metrics_token
 from annotate.web_label import label_router
 from annotate.web_login import invite_router, login_router, reset_router
 from annotate.web_oidc import oidc_router
-from annotate.web_pages import refused_page, wants_page
+from annotate.web_pages import missing_page, wants_page
 from annotate.web_rounds import rounds_router
 from annotate.web_session import HEADERS, Gate, Sessions
 from annotate.web_team import invitation_router, people_router, token_router
@@ -201,7 +201,7 @@ def _add_error_answers(app: FastAPI) -> None:
     def refused(request: Request, error: HTTPException) -> Response:
         by_browser = wants_page(request.method, request.headers.get("accept", ""))
         if error.status_code == 404 and by_browser and not request.url.path.startswith("/api/"):
-            return refused_page("There is no such page.", status=404)
+            return missing_page()
         return says(error.status_code, str(error.detail))
 
 

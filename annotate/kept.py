@@ -70,16 +70,15 @@ class Kept(Generic[T, C]):
 
         That one goes on in a thread of its own; a later call has it.
         """
+        if self._usable(config):
+            return self.value(store, config)
+        if not self._lock.acquire(timeout=patience):
+            return None
         if not self._usable(config):
+            self._start_behind(store, config)
             if not self._lock.acquire(timeout=patience):
                 return None
-            if self._usable(config):
-                self._lock.release()
-            else:
-                self._start_behind(store, config)
-                if not self._lock.acquire(timeout=patience):
-                    return None
-                self._lock.release()
+        self._lock.release()
         return self.value(store, config)
 
     def _usable(self, config: C) -> bool:

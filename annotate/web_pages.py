@@ -27,13 +27,18 @@ def message(text: str) -> str:
 
 
 def refused_page(text: str, *, status: int) -> HTMLResponse:
-    """For somebody who is signed in, where a page is not for them or is not there."""
+    """For somebody who is signed in, where a page is not for them."""
     return page(
         f"""{message(text)}<p><a href="/label/">To the pairs</a></p>
 <form method="post" action="/logout"><button>Sign out</button></form>""",
         title="not here",
         status=status,
     )
+
+
+def missing_page() -> HTMLResponse:
+    """For somebody who is signed in, at an address that is none of ours."""
+    return refused_page("There is no such page.", status=404)
 
 
 def wants_page(method: str, accept: str) -> bool:

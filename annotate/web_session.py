@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotate import accounts
 from annotate.access import MOUNTS, SIGN_IN, Access, access_of, path_of, route_to
 from annotate.tokens import token_labeler
-from annotate.web_pages import refused_page, wants_page
+from annotate.web_pages import missing_page, refused_page, wants_page
 from storage.judgments import sign_in_versions
 from storage.records import Labeler
 from storage.store import Store
@@ -260,8 +260,9 @@ def _refuse(
     # Whether a path exists is not told to those who are not signed in.
     unknown = None if labeler else (401, SIGN_IN)
     refusal = unknown if access is None else access.refusal(labeler)
+    by_browser = wants_page(method, headers.get("accept", ""))
     if refusal is not None:
-        if wants_page(method, headers.get("accept", "")):
+        if by_browser:
             if labeler is None:
                 return RedirectResponse("/login", status_code=303)
             return refused_page(refusal[1], status=refusal[0])
@@ -283,7 +284,7 @@ def _refuse(
     if mount is not None:
         known = _GRADIO["GET" if method in ("HEAD", "OPTIONS") else method]
         if not known.fullmatch(path.removeprefix(mount)):
-            return _says(404, "Not found.")
+            return missing_page() if by_browser else _says(404, "Not found.")
     return None
 
 

@@ -234,9 +234,8 @@ def _say_when_dead(core: Any) -> None:
 
     def watch() -> None:
         wait(ends)
-        core.resources.engine_dead = (
-            True  # before the word of it: no call may be waiting after that
-        )
+        # Before the word of it, which one call takes: after that no other may begin to wait.
+        core.resources.engine_dead = True
         core.outputs_queue.put(EngineDeadError())
 
     Thread(target=watch, daemon=True, name="watching the engine").start()

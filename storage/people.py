@@ -82,22 +82,21 @@ def days(store: Store, *, since: datetime) -> list[Day]:
 
 
 def vote_times(store: Store) -> pa.Table:
-    """One row per counting vote of people, oldest first: created_at, and asked (on a pair to label)."""
+    """created_at of each counting vote of people on pairs to label, oldest first."""
     return store.table("vote_times")
 
 
 def votes_since(times: pa.Table, *, since: datetime) -> tuple[int, datetime | None]:
-    """Votes asked for and given since then, and when the first of all was given."""
-    asked = times.filter(times["asked"])["created_at"]
-    if not len(asked):
+    """Votes given since then, and when the first of all was given."""
+    at = times["created_at"]
+    if not len(at):
         return 0, None
-    return pc.sum(pc.greater_equal(asked, since)).as_py(), asked[0].as_py()
+    return pc.sum(pc.greater_equal(at, since)).as_py(), at[0].as_py()
 
 
 def votes_growth(times: pa.Table, *, points: int = 200) -> list[tuple[datetime, int]]:
-    """When votes asked for had grown to how many, at about so many points, the last included."""
-    asked = times.filter(times["asked"])["created_at"]
-    total = len(asked)
+    """When the votes had grown to how many, at about so many points, the last included."""
+    total = times.num_rows
     places = sorted({*range(0, total, max(1, total // points)), *range(total)[-1:]})
-    reached = asked.take(pa.array(places, type=pa.int64())).to_pylist()
+    reached = times["created_at"].take(pa.array(places, type=pa.int64())).to_pylist()
     return [(at, place + 1) for at, place in zip(reached, places, strict=True)]

@@ -175,6 +175,8 @@ def attach(database: Path) -> QuackConnection | None:
     if address is None:
         return None
     if not _answers(address):
+        if not process_alive(address.pid):  # its port is somebody else's by now
+            return None
         raise StoreError(
             f"The labeling server that holds {database} (process {address.pid}) has not answered "
             f"for {ANSWER_SECONDS} seconds. Wait if the machine is very busy; if the server hangs, "

@@ -188,15 +188,13 @@ group by j.labeler, day
 order by j.labeler, day;
 
 -- name: vote_times
--- When each vote of people that counts was given, and whether it was asked for: on a pair to label.
-select
-    j.created_at,
-    coalesce(
-        p.purpose in ('train', 'evaluation') and p.strategy <> 'imported votes', false
-    ) as asked
+-- When each vote of people that was asked for was given: a counting one on a pair to label.
+select j.created_at
 from judgments as j
-left join pairs as p on p.id = j.pair_id
+inner join pairs as p on p.id = j.pair_id
 left join labelers as l on l.name = j.labeler
 where j.verdict <> 'skip'
+    and p.purpose in ('train', 'evaluation')
+    and p.strategy <> 'imported votes'
     and coalesce(l.kind, 'human') = 'human'
 order by j.created_at;

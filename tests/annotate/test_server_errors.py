@@ -26,7 +26,11 @@ def test_errors_are_sentences(server):
 
 @pytest.mark.parametrize(
     ("path", "status", "said"),
-    [("/admin/", 403, "This is for admins."), ("/nothing", 404, "There is no such page.")],
+    [
+        ("/admin/", 403, "This is for admins."),
+        ("/nothing", 404, "There is no such page."),
+        ("/label/nothing", 404, "There is no such page."),
+    ],
 )
 def test_a_browser_is_refused_with_a_page_that_leads_on(server, path, status, said):
     client = server.client("ann")

@@ -251,6 +251,17 @@ def test_a_server_that_hangs_is_told_and_one_that_goes_on_is_used(shared, monkey
     assert quack.attach(shared.database) is not None
 
 
+def test_somebody_else_on_the_port_of_a_dead_server_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(quack, "ANSWER_SECONDS", 1)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        says = {"host": "127.0.0.1", "port": port, "token": "t", "pid": dead.pid}
+        quack.connection_file(tmp_path / "x.duckdb").write_text(json.dumps(says))
+        assert quack.attach(tmp_path / "x.duckdb") is None
+
+
 def test_the_cursors_that_call_send_nothing_twice_and_use_no_proxy():
     with quack._client().cursor() as cursor:
         found = dict(cursor.execute("select name, value from duckdb_settings()").fetchall())
